@@ -1,0 +1,1 @@
+"""Loading, saving, formats, example ids, the catalogue and the feature store."""

@@ -1,0 +1,111 @@
+"""One place that walks a pool: in batches, by however many hands, always in order.
+
+Everything that reads rows goes through `map_batches`. What runs the batches is an
+*engine*: threads on this machine by default, something else inside `using(engine)`. Only
+speed may depend on the engine: a function of a batch must be pure.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+from datasets import Dataset
+from tqdm.auto import tqdm
+
+__all__ = ["Engine", "LocalEngine", "map_batches", "using"]
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """What runs a function over the batches of a pool."""
+
+    def map(
+        self, pool: Dataset, function: Callable[[pa.Table], T], label: str
+    ) -> Iterator[T]:
+        """Yield `function(batch)` for each batch of `pool`, in order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalEngine:
+    """Threads of this process. Kernels release the interpreter's lock, so threads suffice.
+
+    Parameters
+    ----------
+    workers : int
+        Threads; 1 runs in the caller's.
+    batch_rows : int
+        Rows a batch. At most `workers + 1` batches are held at a time.
+    progress : bool
+        Draw a bar on stderr, when that is a terminal.
+    """
+
+    workers: int = 1
+    batch_rows: int = 2048
+    progress: bool = True
+
+    def map(
+        self, pool: Dataset, function: Callable[[pa.Table], T], label: str
+    ) -> Iterator[T]:
+        """Yield `function(batch)` for each batch of `pool`, in order."""
+        with tqdm(
+            total=len(pool), desc=label, unit=" rows", disable=None if self.progress else True
+        ) as bar:
+            for rows, result in self._results(_tables(pool, self.batch_rows), function):
+                bar.update(rows)
+                yield result
+
+    def _results(
+        self, tables: Iterator[pa.Table], function: Callable[[pa.Table], T]
+    ) -> Iterator[tuple[int, T]]:
+        if self.workers == 1:
+            for table in tables:
+                yield table.num_rows, function(table)
+            return
+        with ThreadPoolExecutor(self.workers) as threads:
+            waiting: deque[tuple[int, Future[T]]] = deque()
+            for table in tables:
+                waiting.append((table.num_rows, threads.submit(function, table)))
+                if len(waiting) > self.workers:
+                    rows, future = waiting.popleft()
+                    yield rows, future.result()
+            for rows, future in waiting:
+                yield rows, future.result()
+
+
+_engine: ContextVar[Engine] = ContextVar("engine", default=LocalEngine())
+
+
+@contextmanager
+def using(engine: Engine) -> Iterator[None]:
+    """Run every `map_batches` inside the `with` on `engine`."""
+    token = _engine.set(engine)
+    try:
+        yield
+    finally:
+        _engine.reset(token)
+
+
+def map_batches(
+    pool: Dataset, function: Callable[[pa.Table], T], label: str = "rows"
+) -> Iterator[T]:
+    """Yield `function(batch)` for each batch of `pool`, in order, on the current engine.
+
+    Parameters
+    ----------
+    pool : Dataset
+    function : pure function of a pyarrow.Table with the pool's columns
+    label : str
+        What is being done, for the progress bar.
+    """
+    return _engine.get().map(pool, function, label)
+
+
+def _tables(pool: Dataset, rows: int) -> Iterator[pa.Table]:
+    yield from pool.with_format("arrow").iter(batch_size=rows)

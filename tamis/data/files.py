@@ -1,0 +1,40 @@
+"""Files that appear whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tamis.errors import DataError
+
+__all__ = ["home", "written_aside"]
+
+
+def home() -> Path:
+    """Return the folder of caches, runs and the catalogue: `TAMIS_HOME`, or `.tamis` here."""
+    return Path(os.environ.get("TAMIS_HOME") or ".tamis").absolute()
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Give a path to write to; rename it to `path` when the block ends well.
+
+    A reader, or a run that is killed, never sees half a file.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written, or the disk is full.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        with aside.open("rb") as written:
+            os.fsync(written.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); "
+                        "free space, or give another place") from error
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""The errors tamis raises, each one line: who, what was given, where, and the mend.
+
+TamisError
+├── DataError (ValueError)        a file, row or column that cannot be used
+├── BudgetError (ValueError)      a `k` that the pool or the method cannot meet
+├── SettingError (ValueError)     a setting out of range, or a name that does not exist
+├── RecipeError (ValueError)      a recipe that cannot be run, with its line
+├── CatalogError (RuntimeError)   the catalogue or the feature store cannot be read or written
+├── RunError (RuntimeError)       a run that failed or does not exist
+├── ModelError (RuntimeError)     a model that cannot be loaded or did not answer
+└── MissingExtraError (ImportError)  an optional package that is not installed
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "BudgetError",
+    "CatalogError",
+    "DataError",
+    "MissingExtraError",
+    "ModelError",
+    "RecipeError",
+    "RunError",
+    "SettingError",
+    "TamisError",
+    "did_you_mean",
+]
+
+
+class TamisError(Exception):
+    """Anything that tamis refuses or cannot do; its text is one line, with the mend."""
+
+
+class DataError(TamisError, ValueError):
+    """A file, row or column that cannot be used."""
+
+
+class BudgetError(TamisError, ValueError):
+    """A number of examples to keep that the pool or the method cannot meet."""
+
+
+class SettingError(TamisError, ValueError):
+    """A setting out of range, or a name that does not exist."""
+
+
+class RecipeError(TamisError, ValueError):
+    """A recipe that cannot be run."""
+
+
+class CatalogError(TamisError, RuntimeError):
+    """The catalogue or the feature store cannot be read or written."""
+
+
+class RunError(TamisError, RuntimeError):
+    """A run that failed, or that does not exist."""
+
+
+class ModelError(TamisError, RuntimeError):
+    """A model that cannot be loaded, or that did not answer."""
+
+
+class MissingExtraError(TamisError, ImportError):
+    """An optional package that is not installed; the text names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f'{package} is not installed: pip install "tamis[{extra}]"')
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return what to say after a wrong name: the nearest right one, or the list of them.
+
+    >>> did_you_mean("dsri", ["dsir", "lima"])
+    "did you mean 'dsir'?"
+    >>> did_you_mean("x", ["dsir", "lima"])
+    'give one of: dsir, lima'
+    """
+    names = sorted(known)
+    near = get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"give one of: {', '.join(names)}"

@@ -1,0 +1,52 @@
+"""Selection methods, one a file, found by name or imported by class.
+
+>>> import tamis
+>>> tamis.selectors.get("random")
+<class 'tamis.selectors.random.Random'>
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tamis.errors import SettingError, did_you_mean
+
+if TYPE_CHECKING:
+    from tamis.selectors.base import Selector
+
+REGISTRY = {
+    "clean": "Clean",
+    "deduplicate": "Deduplicate",
+    "dsir": "DSIR",
+    "random": "Random",
+}
+
+_CLASSES = {class_name: method for method, class_name in REGISTRY.items()}
+
+__all__ = ["chain", "get", "names", *_CLASSES]  # noqa: PLE0604 - the names are strings
+
+
+def names() -> list[str]:
+    """Return the names of all methods, sorted."""
+    return sorted(REGISTRY)
+
+
+def get(name: str) -> "type[Selector]":
+    """Return the class of the method called `name`.
+
+    Raises
+    ------
+    SettingError
+        If there is none; the nearest right name is said.
+    """
+    if name not in REGISTRY:
+        raise SettingError(f"no method '{name}'; {did_you_mean(name, REGISTRY)}")
+    module = import_module(f"tamis.selectors.{name.replace('-', '_')}")
+    return getattr(module, REGISTRY[name])  # type: ignore[no-any-return]
+
+
+def __getattr__(name: str) -> object:
+    if name in _CLASSES:
+        return get(_CLASSES[name])
+    if name in {"chain", "Chain"}:
+        return getattr(import_module("tamis.selectors.chain"), name)
+    raise AttributeError(f"module 'tamis.selectors' has no attribute '{name}'")

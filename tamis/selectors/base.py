@@ -1,0 +1,214 @@
+"""What every selection method is: settings in, a pool in, a Selection out."""
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from datasets import Dataset
+
+from tamis.data.batches import LocalEngine, map_batches, using
+from tamis.data.ids import example_ids
+from tamis.data.load import Source, load
+from tamis.errors import BudgetError, DataError, SettingError, did_you_mean
+from tamis.selectors.pickers import top_k
+from tamis.selectors.selection import KEPT, Selection
+
+__all__ = ["Budget", "Scorer", "Selector"]
+
+Budget = int | float | None
+
+
+@dataclass(kw_only=True, repr=False)
+class Selector(ABC):
+    """Choose examples from a pool, with a score and a reason for every row.
+
+    A method is a keyword-only dataclass of its settings with one method, `_select`. It
+    holds no data: what it learns belongs to the call.
+
+    Attributes
+    ----------
+    name : str
+        The method's name in recipes and on the command line.
+    needs_k : bool
+        True where the method has no rule of its own for how many to keep.
+    """
+
+    name: ClassVar[str]
+    needs_k: ClassVar[bool] = True
+    _given: tuple[str, ...] = field(default=(), init=False, compare=False)
+
+    def __new__(cls, *args: object, **settings: object) -> Self:
+        """Remember which settings were given, so that the object prints as its call."""
+        known = [setting.name for setting in fields(cls) if setting.init]
+        if args:
+            raise TypeError(f"{cls.__name__}: settings are keywords, as in {cls.__name__}(seed=0)")
+        for name in settings:
+            if name not in known:
+                raise SettingError(f"{cls.__name__}: no setting '{name}'; {did_you_mean(name, known)}")
+        self = super().__new__(cls)
+        self._given = tuple(settings)
+        return self
+
+    def select(
+        self,
+        pool: Source,
+        k: Budget = None,
+        *,
+        workers: int = 1,
+        batch_rows: int = 2048,
+        progress: bool = True,
+    ) -> Selection:
+        """Choose `k` examples of `pool`.
+
+        Parameters
+        ----------
+        pool : Dataset, or anything `tamis.load` takes
+        k : int, float or None
+            How many to keep; a float between 0 and 1 is a share of the pool, rounded
+            down. None is the method's own rule. Fewer are kept where fewer have a score.
+        workers : int
+            Threads; never changes who is chosen.
+        batch_rows : int
+            Rows looked at together; never changes who is chosen.
+        progress : bool
+            Draw progress bars on stderr, when that is a terminal.
+
+        Raises
+        ------
+        BudgetError
+            If `k` cannot be met.
+        DataError
+            If the pool is empty or lacks the columns that the method reads.
+        """
+        with using(LocalEngine(workers=workers, batch_rows=batch_rows, progress=progress)):
+            return self.choose(load(pool, progress=progress), k)
+
+    def choose(self, pool: Dataset, k: Budget = None) -> Selection:
+        """Do as `select` does, on the engine that is current."""
+        if len(pool) == 0:
+            raise DataError(f"{type(self).__name__}: the pool has no rows; give one that has some")
+        selection = self._select(pool, self._budget(k, len(pool)))
+        return replace(selection, ids=example_ids(pool), method=self.name)
+
+    @abstractmethod
+    def _select(self, pool: Dataset, k: int | None) -> Selection:
+        """Choose from a pool of at least one row; `k` is from 1 to its length, or None."""
+
+    def _budget(self, k: Budget, n: int) -> int | None:
+        me = type(self).__name__
+        if k is None:
+            if self.needs_k:
+                raise BudgetError(f"{me}: k is missing; say how many to keep, from 1 to {n}")
+            return None
+        if isinstance(k, bool) or not isinstance(k, Real) or math.isnan(k):
+            raise BudgetError(f"{me}: k={k!r} is no number; give one from 1 to {n}, or a share")
+        if isinstance(k, Integral):
+            if not 1 <= k <= n:
+                raise BudgetError(
+                    f"{me}: k={int(k)}, but the pool has {n}; give k from 1 to that"
+                )
+            return int(k)
+        if not 0 < k <= 1:
+            raise BudgetError(f"{me}: k={k} is no share; give a float above 0, up to 1, or an int")
+        if int(n * k) == 0:
+            raise BudgetError(f"{me}: k={k} of {n} rows is none; give a larger share")
+        return int(n * float(k))
+
+    def settings(self) -> dict[str, Any]:
+        """Return every setting by name; data given as a setting by the digest of its rows."""
+        return {
+            setting.name: _recorded(getattr(self, setting.name))
+            for setting in fields(self)
+            if setting.init
+        }
+
+    def __repr__(self) -> str:
+        given = (f"{name}={_shown(getattr(self, name))}" for name in self._given)
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+@dataclass(kw_only=True, repr=False)
+class Scorer(Selector):
+    """A method that gives each row a score on its own: fit once, then score batch by batch.
+
+    `fit` looks at pool and target; `measure` is then a pure function of a batch, so that
+    batch size, threads and machines cannot change a score. What `fit` learns ends in `_`.
+    """
+
+    @abstractmethod
+    def fit(self, pool: Dataset) -> Self:
+        """Learn what scoring needs from the pool (and the target); return self."""
+
+    @abstractmethod
+    def measure(self, batch: pa.Table) -> dict[str, npt.NDArray[Any]]:
+        """Return the signals behind the score of each row, by name."""
+
+    @abstractmethod
+    def score_of(self, signals: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        """Return the score of each row from its signals; NaN where there is none."""
+
+    def score(self, batch: pa.Table | Dataset | Mapping[str, list[Any]]) -> npt.NDArray[np.float64]:
+        """Return the score of each row of `batch`: float64 of shape (len(batch),).
+
+        `fit` must have been called. Rows are scored one by one: splitting a batch
+        splits the result.
+        """
+        return self.score_of(self.measure(_as_table(batch)))
+
+    def _select(self, pool: Dataset, k: int | None) -> Selection:
+        fitted = copy.copy(self).fit(pool)
+        parts = list(map_batches(pool, fitted.measure, label=f"{self.name}: score"))
+        signals = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self._pick(example_ids(pool), signals, self.score_of(signals), k)
+
+    def _pick(
+        self,
+        ids: npt.NDArray[np.void],
+        signals: Mapping[str, npt.NDArray[Any]],
+        scores: npt.NDArray[np.float64],
+        k: int | None,
+    ) -> Selection:
+        """Keep the `k` best scores; a method with another rule overrides this."""
+        indices = top_k(scores, ids, len(scores) if k is None else k)
+        reasons = np.full(len(scores), "score below that of the kept", dtype=object)
+        reasons[np.isnan(scores)] = "no score"
+        reasons[indices] = KEPT
+        return Selection(indices, scores, reasons, pa.table(dict(signals)))
+
+
+def _as_table(batch: pa.Table | Dataset | Mapping[str, list[Any]]) -> pa.Table:
+    if isinstance(batch, pa.Table):
+        return batch
+    if isinstance(batch, Dataset):
+        return batch.with_format("arrow")[:]
+    return pa.table(dict(batch))
+
+
+def _shown(value: object) -> str:
+    return f"<{len(value)} rows>" if isinstance(value, Dataset | list) else repr(value)
+
+
+def _recorded(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Dataset):
+        return {"rows": len(value), "digest": _digest(value)}
+    if isinstance(value, list | tuple) and not (value and isinstance(value[0], dict)):
+        return [_recorded(item) for item in value]
+    if hasattr(value, "fingerprint"):
+        return value.fingerprint
+    return _recorded(load(value, progress=False))
+
+
+def _digest(data: Dataset) -> str:
+    """Return a digest of the rows' content, whatever their order."""
+    import hashlib
+
+    return hashlib.blake2b(np.sort(example_ids(data)).tobytes(), digest_size=16).hexdigest()
