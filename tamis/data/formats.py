@@ -1,0 +1,414 @@
+"""Which columns of a pool are prompt, response and text.
+
+A format is found by the columns that are there. Looked for in this order, the first that
+fits is taken; of columns parted by a bar, the first that is there:
+
+| format            | columns                                                              |
+| ----------------- | -------------------------------------------------------------------- |
+| messages          | messages (a list of objects with role and content)                   |
+| sharegpt          | conversations (a list of objects with from and value)                |
+| alpaca            | instruction, [input \\| context], output \\| response                |
+| prompt-completion | prompt \\| input \\| query, completion \\| response \\| output \\| target |
+| question-answer   | question, answer                                                     |
+| text              | text                                                                 |
+| alpaca            | instruction, [input \\| context]                                     |
+| prompt-completion | prompt \\| query                                                     |
+| question-answer   | question                                                             |
+
+The last three are examples that have no response yet. Where the order finds the wrong one,
+`tamis.load(..., format=…)` or `columns={…}` says which. That is done by renaming columns,
+so that what was said travels with the rows through anything: a chosen column gets the
+format's own name, and a column that stood in its way is called `original_…`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from tamis.errors import DataError, SettingError, did_you_mean
+
+__all__ = [
+    "ASSISTANT",
+    "FORMATS",
+    "USER",
+    "Fields",
+    "Format",
+    "Turns",
+    "buffers",
+    "fields",
+    "of",
+    "renamed",
+    "sources",
+    "texts",
+    "turns",
+]
+
+USER, ASSISTANT = "user", "assistant"
+
+_SPEAKERS = {"human": USER, "gpt": ASSISTANT, "chatgpt": ASSISTANT, "bing": ASSISTANT,
+             "bard": ASSISTANT, "model": ASSISTANT}  # fmt: skip
+_EMPTY = pa.scalar("", pa.large_string())
+
+
+@dataclass(frozen=True)
+class Format:
+    """Names that a format gives its columns.
+
+    Attributes
+    ----------
+    name : str
+    roles : tuple of (role, names)
+        What a column is for, and the names it may have, the format's own one first.
+    optional : frozenset of str
+        Roles that may be missing.
+    """
+
+    name: str
+    roles: tuple[tuple[str, tuple[str, ...]], ...]
+    optional: frozenset[str] = frozenset()
+
+    @property
+    def conversational(self) -> bool:
+        """Whether a row is a list of turns."""
+        return self.roles[0][0] == "turns"
+
+    def columns(self, names: Iterable[str]) -> dict[str, str] | None:
+        """Return the column of each role, or None where a needed one is missing."""
+        there = set(names)
+        found = {}
+        for role, known in self.roles:
+            name = next((name for name in known if name in there), None)
+            if name is not None:
+                found[role] = name
+            elif role not in self.optional:
+                return None
+        return found
+
+
+_INSTRUCTION = (("prompt", ("instruction",)), ("input", ("input", "context")))
+FORMATS = (
+    Format("messages", (("turns", ("messages",)),)),
+    Format("sharegpt", (("turns", ("conversations",)),)),
+    Format("alpaca", (*_INSTRUCTION, ("response", ("output", "response"))), frozenset({"input"})),
+    Format(
+        "prompt-completion",
+        (
+            ("prompt", ("prompt", "input", "query")),
+            ("response", ("completion", "response", "output", "target")),
+        ),
+    ),
+    Format("question-answer", (("prompt", ("question",)), ("response", ("answer",)))),
+    Format("text", (("text", ("text",)),)),
+    Format("alpaca", _INSTRUCTION, frozenset({"input"})),
+    Format("prompt-completion", (("prompt", ("prompt", "query")),)),
+    Format("question-answer", (("prompt", ("question",)),)),
+)
+"""Formats in the order in which they are looked for."""
+
+
+class Fields(NamedTuple):
+    """What the rows of a batch say: three large_string arrays, '' where there is nothing."""
+
+    prompt: pa.LargeStringArray
+    response: pa.LargeStringArray
+    text: pa.LargeStringArray
+
+
+class Turns(NamedTuple):
+    """The turns of a batch of conversations, one after the other.
+
+    Attributes
+    ----------
+    offsets : int64 array of shape (n + 1,)
+        The turns of row i are those from offsets[i] up to offsets[i + 1].
+    roles : large_string array
+        'user', 'assistant', 'system', …; other words for a user or an assistant (human,
+        gpt, …) are made one.
+    contents : large_string array
+    """
+
+    offsets: npt.NDArray[np.int64]
+    roles: pa.LargeStringArray
+    contents: pa.LargeStringArray
+
+
+def of(table: pa.Table | Dataset) -> Format:
+    """Return the format of a pool or of a batch of it.
+
+    Raises
+    ------
+    DataError
+        If no format fits; the columns that are there are named.
+
+    Examples
+    --------
+    >>> of(pa.table({"question": ["1 + 1?"], "answer": ["2"]})).name
+    'question-answer'
+    """
+    return _found(table.column_names)[0]
+
+
+def fields(batch: pa.Table) -> Fields:
+    """Return prompt, response and text of each row.
+
+    Of Alpaca the prompt is the instruction, then the input on a new line if there is one. Of
+    a conversation the response is the last assistant turn, the prompt all before it: a user's
+    turn alone as it is, more as lines `role: content`. `text` is what a scorer reads: the
+    text column, or prompt, a new line and response (either alone where the other is empty).
+
+    Parameters
+    ----------
+    batch : pyarrow.Table
+        Columns as in the pool. Numbers count as their text, null as ''.
+
+    Raises
+    ------
+    DataError
+        If no format fits the columns.
+
+    Notes
+    -----
+    A large_string column without nulls is passed on without a copy.
+    """
+    form, columns = _found(batch.column_names)
+    if form.name == "text":
+        nothing = pa.repeat(_EMPTY, batch.num_rows)
+        return Fields(nothing, nothing, texts(batch[columns["text"]]))
+    if form.conversational:
+        prompt, response = _last_exchange(turns(batch))
+    else:
+        prompt = texts(batch[columns["prompt"]])
+        if "input" in columns:
+            prompt = _lines(prompt, texts(batch[columns["input"]]))
+        if "response" in columns:
+            response = texts(batch[columns["response"]])
+        else:
+            response = pa.repeat(_EMPTY, batch.num_rows)
+    return Fields(prompt, response, _lines(prompt, response))
+
+
+def turns(batch: pa.Table) -> Turns:
+    """Return the turns of a batch of conversations (messages or ShareGPT).
+
+    Raises
+    ------
+    DataError
+        If a row is not a list of objects with role and content, or from and value.
+    """
+    form, columns = _found(batch.column_names)
+    name = columns["turns"]
+    column = _one_array(batch[name])
+    if pa.types.is_null(column.type):
+        empty = pa.array([], pa.large_string())
+        return Turns(np.zeros(len(column) + 1, np.int64), empty, empty)
+    column = _without_null_rows(column)
+    says = column.flatten()
+    offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(column).to_numpy())])
+    for role, content in (("role", "content"), ("from", "value")):
+        if pa.types.is_struct(says.type) and says.type.get_field_index(role) >= 0 <= (
+            says.type.get_field_index(content)
+        ):
+            speakers = texts(pc.struct_field(says, role))
+            return Turns(
+                offsets.astype(np.int64),
+                _one_word_each(speakers),
+                texts(pc.struct_field(says, content)),
+            )
+    raise DataError(
+        f"column '{name}' is {column.type}, but {form.name} are lists of objects with "
+        "role and content, or from and value; say columns={'text': …} for another column"
+    )
+
+
+def sources(batch: pa.Table) -> pa.LargeStringArray | None:
+    """Return where each row is from: the first column of source, domain, dataset; or None."""
+    for name in ("source", "domain", "dataset"):
+        if name in batch.column_names and not pa.types.is_nested(batch[name].type):
+            return texts(batch[name])
+    return None
+
+
+def texts(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
+    """Return a column of text or numbers as one large_string array, '' for null.
+
+    Raises
+    ------
+    DataError
+        If the values have no text (lists, objects, bytes that are not UTF-8).
+    """
+    array = _one_array(column)
+    try:
+        array = array.cast(pa.large_string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"a column of {array.type} has no text; say another: columns={{'text': …}}"
+        ) from error
+    return array.fill_null(_EMPTY) if array.null_count else array
+
+
+def buffers(array: pa.LargeStringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Return the offsets and bytes of a text array, as kernels take them, without a copy.
+
+    Text i is data[offsets[i]:offsets[i + 1]]; the first offset of a slice is not 0.
+
+    Returns
+    -------
+    offsets : int64 array of shape (n + 1,)
+    data : uint8 array
+
+    Examples
+    --------
+    >>> offsets, data = buffers(pa.array(["to", "be", "or"], pa.large_string())[1:])
+    >>> offsets.tolist(), bytes(data[offsets[0]:offsets[1]])
+    ([2, 4, 6], b'be')
+    """
+    _, starts, data = array.buffers()
+    if not len(array):
+        return np.zeros(1, np.int64), np.empty(0, np.uint8)
+    offsets = np.frombuffer(starts, np.int64)[array.offset : array.offset + len(array) + 1]
+    return offsets, np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
+
+
+def renamed(
+    names: list[str], format: str | None = None, columns: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return how to rename columns so that `of` finds the format that is asked for.
+
+    Parameters
+    ----------
+    names : list of str
+        The columns that are there.
+    format : str, optional
+        A name from the table above.
+    columns : mapping of str to str, optional
+        Which column is 'text', or which are 'prompt' and 'response'.
+
+    Returns
+    -------
+    dict of str to str
+        New names by old; columns that keep theirs are left out.
+
+    Raises
+    ------
+    SettingError
+        If there is no such format, or `columns` says something else.
+    DataError
+        If a column is missing.
+
+    Examples
+    --------
+    >>> renamed(["instruction", "output", "text"], format="text")
+    {'instruction': 'original_instruction'}
+    >>> renamed(["q", "a", "prompt"], columns={"prompt": "q", "response": "a"})
+    {'prompt': 'original_prompt', 'q': 'prompt', 'a': 'response'}
+    """
+    wanted = dict(columns or {})
+    if columns and not (set(wanted) == {"text"} or {"prompt"} <= set(wanted) <= {"prompt", "response"}):
+        raise SettingError(
+            f"columns={wanted}: give {{'text': …}}, or {{'prompt': …, 'response': …}}"
+        )
+    for name in wanted.values():
+        if name not in names:
+            raise DataError(f"no column '{name}'; {did_you_mean(name, names)}")
+    if format is None and columns:
+        format = "text" if "text" in wanted else "prompt-completion"
+    if format is None:
+        return {}
+    known = [form for form in FORMATS if form.name == format]
+    if not known:
+        raise SettingError(f"no format '{format}'; {did_you_mean(format, {f.name for f in FORMATS})}")
+    changes = {old: f"original_{old}" for old in wanted if old in names and wanted[old] != old}
+    changes |= {old: new for new, old in wanted.items() if old != new}
+    return changes | _out_of_the_way(names, changes, format)
+
+
+def _out_of_the_way(names: list[str], changes: dict[str, str], wanted: str) -> dict[str, str]:
+    """Rename the columns that make `of` find another format than the wanted one."""
+    now = {changes.get(name, name): name for name in names}
+    moved: dict[str, str] = {}
+    while True:
+        form, columns = _found(now)
+        if form.name == wanted:
+            return moved
+        name = next(iter(columns.values()))
+        if form is FORMATS[-1] or all(f.columns(now) is None for f in FORMATS if f.name == wanted):
+            raise DataError(
+                f"format='{wanted}' does not fit the columns {', '.join(names)}; "
+                "say columns={'text': …} or columns={'prompt': …, 'response': …}"
+            )
+        moved[now[name]] = f"original_{name}"
+        now[f"original_{name}"] = now.pop(name)
+
+
+def _found(names: Iterable[str]) -> tuple[Format, dict[str, str]]:
+    there = list(names)
+    for form in FORMATS:
+        columns = form.columns(there)
+        if columns is not None:
+            return form, columns
+    raise DataError(
+        f"no prompt, response or text among the columns {', '.join(there)}; "
+        "say columns={'text': …} or columns={'prompt': …, 'response': …}"
+    )
+
+
+def _last_exchange(says: Turns) -> tuple[pa.LargeStringArray, pa.LargeStringArray]:
+    """Split each conversation into its last assistant turn and what stands before it."""
+    starts, ends = says.offsets[:-1], says.offsets[1:]
+    answers = np.flatnonzero(pc.equal(says.roles, ASSISTANT).to_numpy(zero_copy_only=False))
+    before = np.searchsorted(answers, ends) - 1
+    last = np.append(answers, -1)[before]  # -1 where no assistant speaks before the row's end
+    answered = last >= starts
+    response = says.contents.take(pa.array(last, mask=~answered)).fill_null(_EMPTY)
+    return _rendered(says, np.where(answered, last, ends)), response
+
+
+def _rendered(says: Turns, ends: npt.NDArray[np.int64]) -> pa.LargeStringArray:
+    """Write the turns of each row up to `ends` as text."""
+    starts = says.offsets[:-1]
+    counts = ends - starts
+    rows = np.repeat(np.arange(len(counts)), counts)
+    where = np.arange(len(rows)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    roles, contents = says.roles.take(pa.array(where)), says.contents.take(pa.array(where))
+    alone = pc.and_(pa.array((counts == 1)[rows]), pc.equal(roles, USER))
+    named = pc.binary_join_element_wise(roles, contents, pa.scalar(": ", pa.large_string()))
+    lines = pc.if_else(alone, contents, named)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pc.binary_join(
+        pa.ListArray.from_arrays(pa.array(offsets), lines), pa.scalar("\n", pa.large_string())
+    )
+
+
+def _lines(first: pa.LargeStringArray, second: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Join two texts by a new line where there are two."""
+    both = pc.and_(pc.not_equal(first, _EMPTY), pc.not_equal(second, _EMPTY))
+    between = pc.if_else(both, pa.scalar("\n", pa.large_string()), _EMPTY)
+    return pc.binary_join_element_wise(first, between, second, _EMPTY)
+
+
+def _one_word_each(speakers: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Give a role one word, however it is called."""
+    coded = speakers.dictionary_encode()
+    words = [_SPEAKERS.get(word.lower(), word.lower()) for word in coded.dictionary.to_pylist()]
+    return pa.array(words, pa.large_string()).take(coded.indices)
+
+
+def _without_null_rows(lists: pa.ListArray) -> pa.ListArray:
+    """Make null an empty list."""
+    if not lists.null_count:
+        return lists
+    counts = pc.list_value_length(lists).fill_null(0).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), lists.flatten())
+
+
+def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+

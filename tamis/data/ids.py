@@ -1,0 +1,140 @@
+"""An example's id is its content: the same words have the same id in every file and run.
+
+What counts is what is said: the turns of the conversation, each a role and a content. A
+prompt is a user's turn, a response an assistant's, plain text a turn without a role; a turn
+with no content does not count. So an example has one id whether it is written as Alpaca, as
+prompt and completion or as messages. Other columns do not count, nor does where an Alpaca
+instruction ends and its input begins.
+
+The id is BLAKE2b with 16 bytes of digest over, turn by turn, the lengths of role and content
+(two int64, little-endian) and their UTF-8 bytes. Bytes count as they are: no Unicode
+normalisation, no stripping of white space.
+"""
+
+import binascii
+from collections import OrderedDict
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from tamis.data import formats
+from tamis.data.batches import map_batches
+from tamis.errors import DataError
+
+__all__ = ["batch_ids", "example_ids", "id_array", "id_texts", "ids_of"]
+
+_MEMORY = 4
+_known: OrderedDict[str, npt.NDArray[np.void]] = OrderedDict()
+
+
+def example_ids(pool: Dataset) -> npt.NDArray[np.void]:
+    """Return the id of every row: V16 array of shape (len(pool),), read-only.
+
+    Notes
+    -----
+    The ids of the last four pools asked for are remembered, by their fingerprints.
+    """
+    fingerprint = pool._fingerprint
+    if fingerprint not in _known:
+        parts = list(map_batches(pool, batch_ids, label="ids"))
+        ids = np.concatenate([np.empty(0, "V16"), *parts])
+        ids.setflags(write=False)
+        _known[fingerprint] = ids
+        while len(_known) > _MEMORY:
+            _known.popitem(last=False)
+    _known.move_to_end(fingerprint)
+    return _known[fingerprint]
+
+
+def batch_ids(batch: pa.Table) -> npt.NDArray[np.void]:
+    """Return the id of every row of a batch: V16 array of shape (batch.num_rows,)."""
+    offsets, data = formats.buffers(_serialised(batch))
+    content = memoryview(data)
+    bounds = offsets.tolist()
+    digests = b"".join(
+        [
+            blake2b(content[start:end], digest_size=16).digest()
+            for start, end in zip(bounds, bounds[1:], strict=False)
+        ]
+    )
+    return np.frombuffer(digests, "V16")
+
+
+def id_texts(ids: npt.NDArray[np.void]) -> pa.StringArray:
+    """Return ids as text: 32 hexadecimal digits each.
+
+    >>> id_texts(np.frombuffer(bytes(range(16)), "V16")).to_pylist()
+    ['000102030405060708090a0b0c0d0e0f']
+    """
+    digits = binascii.hexlify(np.ascontiguousarray(ids).tobytes())
+    offsets = np.arange(0, 32 * len(ids) + 1, 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(digits))
+
+
+def ids_of(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.void]:
+    """Return the ids that `id_texts` wrote: V16 array.
+
+    Raises
+    ------
+    DataError
+        If a text is not 32 hexadecimal digits.
+    """
+    column = formats.texts(texts)
+    lengths = pc.binary_length(column)
+    wrong = pc.index(pc.equal(lengths, 32), False).as_py()
+    if wrong < 0:
+        offsets, data = formats.buffers(column)
+        try:
+            return np.frombuffer(binascii.unhexlify(data[offsets[0] : offsets[-1]]), "V16")
+        except binascii.Error:
+            digits = pc.match_substring_regex(column, "^[0-9a-fA-F]{32}$")
+            wrong = pc.index(digits, False).as_py()
+    raise DataError(f"{column[wrong].as_py()!r} is no example id; ids have 32 hexadecimal digits")
+
+
+def id_array(ids: npt.NDArray[np.void]) -> pa.FixedSizeBinaryArray:
+    """Return ids as an Arrow array of 16 bytes each."""
+    buffer = pa.py_buffer(np.ascontiguousarray(ids))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, buffer])
+
+
+def _serialised(batch: pa.Table) -> pa.LargeBinaryArray:
+    """Write the turns of each row as bytes that no other turns give."""
+    if formats.of(batch).conversational:
+        says = formats.turns(batch)
+        written = _written(says.roles, says.contents)
+        starts, _ = formats.buffers(written)
+        return pa.LargeBinaryArray.from_buffers(
+            pa.large_binary(),
+            batch.num_rows,
+            [None, pa.py_buffer(starts[says.offsets]), written.buffers()[2]],
+        )
+    prompt, response, text = formats.fields(batch)
+    if formats.of(batch).name == "text":
+        return _written("", text)
+    return _joined(_written(formats.USER, prompt), _written(formats.ASSISTANT, response))
+
+
+def _written(
+    roles: pa.LargeStringArray | str, contents: pa.LargeStringArray
+) -> pa.LargeBinaryArray:
+    """Write one turn a row: lengths, role, content; nothing where there is no content."""
+    if isinstance(roles, str):
+        roles = pa.repeat(pa.scalar(roles, pa.large_string()), len(contents))
+    sizes = np.stack([pc.binary_length(part).to_numpy() for part in (roles, contents)], axis=1)
+    sizes = np.ascontiguousarray(sizes, "<i8")
+    lengths = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(contents), [None, pa.py_buffer(sizes)]
+    )
+    turn = _joined(*(part.cast(pa.large_binary()) for part in (lengths, roles, contents)))
+    if sizes[:, 1].all():
+        return turn
+    return pc.if_else(pa.array(sizes[:, 1] > 0), turn, pa.scalar(b"", pa.large_binary()))
+
+
+def _joined(*parts: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
+    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
