@@ -1,0 +1,49 @@
+"""Arrays too large to hold: in a file that has no name and goes when they do."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tamis.data.files import home
+from tamis.errors import DataError
+
+__all__ = ["scratch"]
+
+
+@contextmanager
+def scratch(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
+    """Give an array of zeros that lies in a file under `home()` until the block ends.
+
+    The system keeps in memory as much of it as there is room for.
+
+    Raises
+    ------
+    DataError
+        If there is no room for it on the disk, or the folder cannot be written.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    folder = home() / "scratch"
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+            _make_room(file.fileno(), size + 1)  # a file of no bytes cannot be mapped
+        except OSError as error:
+            raise DataError(
+                f"{folder}: no room for {size / 1e6:,.0f} MB ({error.strerror or error}); "
+                "free space, or set TAMIS_HOME to another place"
+            ) from error
+        raw = np.asarray(np.memmap(file, np.uint8, "r+"))
+        yield raw[:size].view(dtype).reshape(shape)
+
+
+def _make_room(file: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):  # a full disk is refused here, not by a signal later
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.truncate(file, size)

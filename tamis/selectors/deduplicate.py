@@ -1,0 +1,321 @@
+"""One example of each group of copies: the same text, or nearly the same words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from tamis.data import formats
+from tamis.data.batches import map_batches
+from tamis.data.ids import example_ids, id_texts
+from tamis.data.scratch import scratch
+from tamis.errors import DataError, SettingError, did_you_mean
+from tamis.kernels import clusters, minhash
+from tamis.kernels.characters import character_table, may_not_be_nfc
+from tamis.selectors.base import Selector
+from tamis.selectors.pickers import top_k
+from tamis.selectors.selection import KEPT, Selection
+
+__all__ = ["Deduplicate"]
+
+_CROWD = 100
+
+
+@dataclass(kw_only=True, repr=False)
+class Deduplicate(Selector):
+    """Keep one example of each group of exact and near copies, the best one.
+
+    Two examples are *exact* copies if their texts (prompt and response, or the text) are
+    equal in Unicode's normal form C and lower case, runs of white space taken as one space.
+    They are *near* copies if the sets of their word `ngram`-grams have a Jaccard similarity
+    of at least `near`. Candidates are found by MinHash, and each is verified on the sets
+    themselves, so that no pair below `near` counts; a pair at `near` is found with
+    probability `recall`, a closer one with more. Of the words see `tamis.kernels.minhash`.
+
+    An example's score is 1 minus its similarity to the nearest example kept before it: 0 for
+    an exact copy, 1 where it is like none. With `k`, the most distinct are kept of those that
+    would be kept without.
+
+    Parameters
+    ----------
+    near : float or None
+        Jaccard similarity from which two are copies, above 0, up to 1. None: exact only.
+    keep : {"best", "longest", "first"}
+        Which one of a group to keep: the longest response ("longest"), the highest value in
+        the column `by` and among equals the longest ("best"; without `by` the same as
+        "longest"), or the lowest id ("first"). Ties go to the lowest id: the order of the
+        rows never counts.
+    by : str, optional
+        A column of numbers, for `keep="best"`. A null is below any number.
+    groups : {"pairwise", "components"}
+        "pairwise": a row is dropped only for being near a *kept* one. "components": copies
+        of copies are copies too (union-find); fewer are kept, and a dropped row may have
+        little in common with the one that stands for it.
+    ngram : int
+        Words a shingle. A shorter text is one shingle, so it has no near copies but those
+        that differ in case, punctuation and space.
+    recall : float
+        Chooses `bands` and `rows`, where they are not given.
+    bands, rows : int, optional
+        Groups of hashes, and hashes in each; give both.
+
+    Notes
+    -----
+    Signals: `duplicate_of`, the id of the kept row that stands for a dropped one (null for
+    kept rows); `jaccard`, the similarity to it, or to the nearest row kept before; `copies`,
+    how many rows the group has.
+
+    Time is linear in the bytes, for a pool without many near copies; rows are read once,
+    candidates twice. A row costs about 50 bytes of memory, and 8 bytes a band in a scratch
+    file under TAMIS_HOME, which the shingles of candidates join (4 bytes a word). In a
+    bucket of many rows that are alike but not copies (templates), a row is compared with the
+    first 100 kept ones, so beyond that recall may fall.
+
+    References
+    ----------
+    Lee et al., arXiv 2107.06499 (word 5-grams). Broder 1997 (MinHash). Penedo et al., arXiv
+    2406.17557 (14 bands of 8, without verification).
+    """
+
+    name: ClassVar[str] = "deduplicate"
+    needs_k: ClassVar[bool] = False
+    near: float | None = 0.8
+    keep: Literal["best", "longest", "first"] = "best"
+    by: str | None = None
+    groups: Literal["pairwise", "components"] = "pairwise"
+    ngram: int = 5
+    recall: float = 0.99
+    bands: int | None = None
+    rows: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.near is not None and not 0 < self.near <= 1:
+            raise SettingError(f"Deduplicate: near={self.near}; give one above 0, up to 1, or None")
+        if self.keep not in ("best", "longest", "first"):
+            raise SettingError(
+                f"Deduplicate: keep='{self.keep}'; "
+                f"{did_you_mean(self.keep, ['best', 'longest', 'first'])}"
+            )
+        if self.by is not None and self.keep != "best":
+            raise SettingError(f"Deduplicate: by='{self.by}' needs keep='best'; leave one out")
+        if self.groups not in ("pairwise", "components"):
+            raise SettingError(
+                f"Deduplicate: groups='{self.groups}'; "
+                f"{did_you_mean(self.groups, ['pairwise', 'components'])}"
+            )
+        if self.ngram < 1:
+            raise SettingError(f"Deduplicate: ngram={self.ngram}; give at least 1")
+        if not 0 < self.recall < 1:
+            raise SettingError(f"Deduplicate: recall={self.recall}; give one between 0 and 1")
+        if (self.bands is None) != (self.rows is None):
+            raise SettingError("Deduplicate: one of bands and rows alone; give both, or neither")
+        if min(self.bands or 1, self.rows or 1) < 1:
+            raise SettingError(
+                f"Deduplicate: bands={self.bands}, rows={self.rows}; give at least 1 of each"
+            )
+
+    def _select(self, pool: Dataset, k: int | None) -> Selection:
+        ids = example_ids(pool)
+        with self._read(pool) as read:
+            order = _preference(ids, read)
+            first = _first_of_equals(read.text_keys, order)
+            leader, similarity = np.arange(len(pool)), np.zeros(len(pool))
+            rows = order[(first[order] == order) & (read.n_shingles[order] > 0)]
+            rows = rows[_several(read.band_keys, rows)]
+            if len(rows):
+                near, similarity[rows] = self._near(pool, rows, read)
+                leader[rows] = rows[near]
+        stands = leader == np.arange(len(pool))
+        exact = (first != np.arange(len(pool))) & stands[first]
+        leader, similarity = leader[first], np.where(exact, 1.0, similarity[first])
+        return self._selection(ids, leader, similarity, exact, k)
+
+    @contextmanager
+    def _read(self, pool: Dataset) -> Iterator["_Read"]:
+        """Read every row once, for what is small of it; the band keys lie in a scratch file."""
+        n, start = len(pool), 0
+        read = _Read(np.empty((n, 2), np.uint64), np.empty(n), np.empty(n), np.empty(n, np.int32))
+        with scratch((self._shape()[0], n), np.uint64) as read.band_keys:
+            for part in map_batches(pool, self._keyed, label=f"{self.name}: read"):
+                rows = slice(start, start + len(part.values))
+                read.text_keys[rows], read.band_keys[:, rows] = part.text_keys, part.band_keys
+                read.values[rows], read.lengths[rows] = part.values, part.lengths
+                read.n_shingles[rows] = part.n_shingles
+                start = rows.stop
+            yield read
+
+    def _keyed(self, batch: pa.Table) -> "_Read":
+        offsets, data = formats.buffers(_normal_form(formats.fields(batch).text))
+        table, bands = character_table(), self._shape()
+        read = _Read(
+            minhash.text_keys(offsets, data, table),
+            self._values(batch),
+            np.zeros(batch.num_rows) if self.keep == "first" else _lengths(batch),
+            np.zeros(batch.num_rows, np.int32),
+            np.empty((0, batch.num_rows), np.uint64),
+        )
+        if self.near is not None:
+            permutations = minhash.permutations(bands[0] * bands[1])
+            signed, read.n_shingles = minhash.signatures(
+                offsets, data, table, self.ngram, permutations
+            )
+            read.band_keys = minhash.band_keys(signed, bands[0])
+        return read
+
+    def _shape(self) -> tuple[int, int]:
+        """Return how many bands there are, and the rows of each."""
+        if self.near is None:
+            return 0, 0
+        if self.bands is not None and self.rows is not None:
+            return self.bands, self.rows
+        return minhash.bands_for(self.near, self.recall)
+
+    def _values(self, batch: pa.Table) -> npt.NDArray[np.float64]:
+        """Return the column `by`; the same number for all where it does not count."""
+        if self.by is None:
+            return np.zeros(batch.num_rows)
+        if self.by not in batch.column_names:
+            raise DataError(
+                f"Deduplicate: no column '{self.by}'; {did_you_mean(self.by, batch.column_names)}"
+            )
+        try:
+            column = batch[self.by].cast(pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(
+                f"Deduplicate: by='{self.by}' is {batch[self.by].type}; name a column of numbers"
+            ) from error
+        values: npt.NDArray[np.float64] = column.to_numpy()
+        return np.where(np.isnan(values), -np.inf, values)
+
+    def _near(
+        self, pool: Dataset, rows: npt.NDArray[np.int64], read: "_Read"
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Compare candidates, best first; return for each which one stands for it, and how near."""
+        assert self.near is not None
+        buckets = clusters.buckets(read.band_keys, rows)
+        inside = np.sort(rows)  # a file is read from front to back
+        place = np.searchsorted(inside, rows)
+        bounds = np.zeros(len(rows) + 1, np.int64)
+        start = 0
+        with scratch((int(read.n_shingles[rows].sum()),), np.uint32) as hashes:
+            sets = map_batches(pool.select(inside), self._sets, label=f"{self.name}: compare")
+            for ends, part in sets:
+                bounds[start + 1 : start + len(ends)] = bounds[start] + ends[1:]
+                hashes[bounds[start] : bounds[start] + len(part)] = part
+                start += len(ends) - 1
+            group = clusters.leaders if self.groups == "pairwise" else clusters.components
+            answer = group(buckets, bounds[place], bounds[place + 1], hashes, self.near, _CROWD)
+        return answer  # type: ignore[no-any-return]
+
+    def _sets(self, batch: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+        offsets, data = formats.buffers(_normal_form(formats.fields(batch).text))
+        return minhash.shingle_sets(  # type: ignore[no-any-return]
+            offsets, data, character_table(), self.ngram
+        )
+
+    def _selection(
+        self,
+        ids: npt.NDArray[np.void],
+        leader: npt.NDArray[np.int64],
+        similarity: npt.NDArray[np.float64],
+        exact: npt.NDArray[np.bool_],
+        k: int | None,
+    ) -> Selection:
+        stands = leader == np.arange(len(ids))
+        scores = 1 - similarity
+        indices = top_k(np.where(stands, scores, np.nan), ids, len(ids) if k is None else k)
+        dropped = np.flatnonzero(~stands)
+        others = id_texts(ids[leader[dropped]])
+        reasons = np.full(len(ids), "score below that of the kept", dtype=object)
+        reasons[dropped] = [
+            self._reason(other, alike, same)
+            for other, alike, same in zip(
+                others.to_pylist(), similarity[dropped].tolist(), exact[dropped], strict=True
+            )
+        ]
+        reasons[indices] = KEPT
+        signals = {
+            "duplicate_of": others.take(pa.array(np.cumsum(~stands) - 1, mask=stands)),
+            "jaccard": similarity,
+            "copies": np.bincount(leader, minlength=len(ids))[leader],
+        }
+        return Selection(indices, scores, reasons, pa.table(signals))
+
+    def _reason(self, other: str, similarity: float, exact: bool) -> str:
+        if exact:
+            return f"exact duplicate of {other[:8]}…"
+        if self.near is not None and similarity >= self.near:
+            return f"near-duplicate of {other[:8]}… (Jaccard {similarity:.2f})"
+        return f"linked to {other[:8]}… by near-duplicates (Jaccard {similarity:.2f})"
+
+
+@dataclass
+class _Read:
+    """What is kept of the rows that were read, in the pool's order.
+
+    Attributes
+    ----------
+    text_keys : uint64 array of shape (n, 2)
+    values : float64 array of shape (n,)
+        The column `by`.
+    lengths : float64 array of shape (n,)
+        Characters of the response, or of plain text.
+    n_shingles : int32 array of shape (n,)
+        0 where a row takes no part in the search for near copies.
+    band_keys : uint64 array of shape (bands, n)
+    """
+
+    text_keys: npt.NDArray[np.uint64]
+    values: npt.NDArray[np.float64]
+    lengths: npt.NDArray[np.float64]
+    n_shingles: npt.NDArray[np.int32]
+    band_keys: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty((0, 0), np.uint64))
+
+
+def _normal_form(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return texts in Unicode's normal form C; few need anything done."""
+    changes = pa.array(may_not_be_nfc(*formats.buffers(texts)))
+    if not changes.true_count:
+        return texts
+    composed = pc.utf8_normalize(texts.filter(changes), form="NFC")
+    return pc.replace_with_mask(texts, changes, composed)
+
+
+def _lengths(batch: pa.Table) -> npt.NDArray[np.float64]:
+    """Return the number of characters of each response, or plain text, less space at its ends."""
+    said = formats.fields(batch)
+    text = said.text if formats.of(batch).name == "text" else said.response
+    return np.asarray(pc.utf8_length(pc.utf8_trim_whitespace(text)), np.float64)
+
+
+def _preference(ids: npt.NDArray[np.void], read: _Read) -> npt.NDArray[np.int64]:
+    """Return all positions, the one to keep first: by value, by length, by id."""
+    high, low = ids.view(">u8").reshape(-1, 2).T.astype(np.uint64)
+    return np.lexsort((low, high, -read.lengths, -read.values))
+
+
+def _first_of_equals(
+    keys: npt.NDArray[np.uint64], order: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return for each row the first in `order` of those with its key."""
+    together = order[np.lexsort(keys[order].T)]  # stable: among equals `order` remains
+    new = np.append(True, (keys[together[1:]] != keys[together[:-1]]).any(axis=1))
+    first = np.empty(len(order), np.int64)
+    first[together] = together[new][np.cumsum(new) - 1]
+    return first
+
+
+def _several(
+    band_keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Return which of `rows` share a band with another of them."""
+    several = np.zeros(len(rows), bool)
+    for keys in band_keys:
+        several |= clusters.shared(keys[rows])
+    return several
