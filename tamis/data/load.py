@@ -1,23 +1,68 @@
-"""Reading a pool: any file or object in, a memory-mapped Dataset out."""
+"""Reading a pool: any file or object in, a memory-mapped Dataset out.
 
-from collections.abc import Mapping
-from hashlib import blake2b
+What is read is written once, as an Arrow file below `home()/pools`, in a folder named by the
+content of the source: a second load of unchanged files only hashes them. Rows stream through
+in pieces, so memory does not grow with the source.
+
+A row that cannot be used is set aside with its place and a reason, in `rejected.parquet`
+beside the pool. How columns get one type is said in `tamis.data.shapes`, which columns are
+prompt, response and text in `tamis.data.formats`.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.json
 import pyarrow.parquet as pq
 from datasets import Dataset
+from filelock import FileLock
+from tqdm.auto import tqdm
 
 from tamis.data import formats
-from tamis.data.files import home, written_aside
+from tamis.data.files import home
+from tamis.data.pieces import Piece, Unreadable
+from tamis.data.readers import Moved, read_file
+from tamis.data.shapes import Shape, conformed
+from tamis.data.sources import HUB, File, digest, find, hub_rows, in_memory, rows_digest
 from tamis.errors import DataError
 
 __all__ = ["Source", "load", "rejected"]
 
 Source = str | Path | Dataset | pa.Table | pd.DataFrame | list[dict[str, Any]]
+"""What can be read: a name, or rows in memory."""
+
+_RULE = "1"  # another way of reading is another number, or old pools would be taken for new
+_ROWS = 10_000
+_HEAD = 200
+_REJECTED = pa.schema(
+    [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
+)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where rows come from.
+
+    Attributes
+    ----------
+    name : str
+        As errors and rejected rows say it.
+    pieces : function of (schema or None, moved)
+        Reads it from the start.
+    size : int
+        Bytes, for the progress bar; 0 where rows are in memory.
+    """
+
+    name: str
+    pieces: Callable[[pa.Schema | None, Moved], Iterator[Piece]]
+    size: int = 0
 
 
 def load(
@@ -28,39 +73,265 @@ def load(
     strict: bool = False,
     progress: bool = True,
 ) -> Dataset:
-    """Read a pool."""
-    pool = source if isinstance(source, Dataset) else _opened(_table(source))
-    changes = formats.renamed(pool.column_names, format, columns)
-    return pool.rename_columns(changes) if changes else pool
+    """Read a pool.
+
+    Parameters
+    ----------
+    source : path, Dataset, pyarrow.Table, pandas.DataFrame or list of dict
+        A file (.parquet, .jsonl, .json, .csv or .arrow, each also .gz or .zst), a folder or
+        a glob of such files, or a data set of the hub ("hf://org/name" or
+        "hf://org/name:split"). A Dataset comes back as it is.
+    format : str, optional
+        Which format the columns have, where `tamis.data.formats` would find another.
+    columns : mapping, optional
+        Which columns to use: {"text": "body"}, or {"prompt": "q", "response": "a"}. They are
+        renamed, so that the choice stays with the rows.
+    strict : bool
+        Make the first row that cannot be used an error, rather than set it aside.
+    progress : bool
+        Draw a bar on stderr, when that is a terminal.
+
+    Returns
+    -------
+    Dataset
+        Memory-mapped; text is large_string.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to read, no row can be used, or no column has text.
+    SettingError
+        If `format` or `columns` make no sense.
+
+    Notes
+    -----
+    CSV has no types: all its values are text. NaN in JSON is null.
+    """
+    if isinstance(source, Dataset) and format is None and not columns:
+        return source
+    name, pool = _read(source, strict, progress)
+    try:
+        changes = formats.renamed(pool.column_names, format, columns)
+        renamed = pool.rename_columns(changes) if changes else pool
+        formats.of(renamed)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    return renamed
 
 
 def rejected(pool: Dataset) -> Dataset:
-    """Return the rows that were set aside when `pool` was read."""
-    return Dataset(pa.table({"file": [], "line": [], "reason": [], "raw": []}))
+    """Return the rows that were set aside when `pool` was read.
+
+    Returns
+    -------
+    Dataset
+        Columns file, line (from 1; the row, where a file has no lines; null where a whole
+        file is meant), reason and raw (the first 1000 characters). Empty if there are none,
+        or `pool` was not read by `load`.
+    """
+    folders = {Path(file["filename"]).parent for file in pool.cache_files}
+    tables = [
+        pq.read_table(folder / "rejected.parquet")
+        for folder in sorted(folders)
+        if (folder / "rejected.parquet").is_file()
+    ]
+    return Dataset(pa.concat_tables(tables) if tables else _REJECTED.empty_table())
 
 
-def _table(source: Source) -> pa.Table:
-    if isinstance(source, pa.Table):
-        return source
-    if isinstance(source, pd.DataFrame):
-        return pa.Table.from_pandas(source, preserve_index=False)
-    if isinstance(source, list):
-        return pa.Table.from_pylist(source)
-    path = Path(source)
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    if path.suffix == ".parquet":
-        return pq.read_table(path)
-    return pyarrow.json.read_json(pa.input_stream(str(path), compression="detect"))
+def _read(source: Source, strict: bool, progress: bool) -> tuple[str, Dataset]:
+    if isinstance(source, Dataset):
+        return "the Dataset", source
+    name, key, origins = _origins(source)
+    pools = home() / "pools"
+    folder = pools / key
+    try:
+        pools.mkdir(parents=True, exist_ok=True)
+        with FileLock(pools / f"{key}.lock"):
+            if not (folder / "pool.arrow").is_file():
+                _make(name, origins, folder, strict=strict, progress=progress)
+        if strict and (folder / "rejected.parquet").is_file():
+            first = pq.read_table(folder / "rejected.parquet").slice(0, 1).to_pylist()[0]
+            raise _refusal(first.pop("file"), Unreadable(**first))
+    except OSError as error:
+        raise DataError(
+            f"{pools}: cannot be written ({error.strerror or error}); "
+            "free space, or give another place by TAMIS_HOME"
+        ) from error
+    return name, Dataset.from_file(str(folder / "pool.arrow"))
 
 
-def _opened(table: pa.Table) -> Dataset:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    content = sink.getvalue()
-    path = home() / "pools" / blake2b(content, digest_size=16).hexdigest() / "pool.arrow"
-    if not path.exists():
-        with written_aside(path) as aside:
-            aside.write_bytes(content)
-    return Dataset.from_file(str(path))
+def _origins(source: Source) -> tuple[str, str, list[_Origin]]:
+    """Return the name of a source, the key of its content, and where its rows come from."""
+    if isinstance(source, str) and source.startswith(HUB):
+        key, pieces = hub_rows(source)
+        return source, key, [_Origin(source, lambda *_: pieces())]
+    if isinstance(source, str | Path):
+        files = find(source)
+        return str(source), digest(files, _RULE), [_origin(file) for file in files]
+    name, rows = in_memory(source)
+    return name, rows_digest(rows, _RULE), [_Origin(name, lambda *_: (row for row in rows))]
+
+
+def _origin(file: File) -> _Origin:
+    return _Origin(
+        str(file.path),
+        lambda schema, moved: read_file(*file, schema, moved),
+        file.path.stat().st_size,
+    )
+
+
+def _make(
+    name: str, origins: list[_Origin], folder: Path, *, strict: bool, progress: bool
+) -> None:
+    """Write the pool of some origins to a folder, which appears whole or not at all."""
+    part = folder.with_name(f"{folder.name}.part")
+    for old in (part, folder):  # what a killed run left; the lock is ours
+        shutil.rmtree(old, ignore_errors=True)
+    part.mkdir()
+    bar = tqdm(
+        total=sum(origin.size for origin in origins) or None,
+        desc=f"read {name}",
+        unit="B",
+        unit_scale=True,
+        disable=None if progress else True,
+    )
+    try:
+        with bar:
+            rows, aside = _write(origins, part, bar, strict)
+        if not rows:
+            raise DataError(f"{name}: {_why_nothing(aside)}")
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(
+    origins: list[_Origin], part: Path, bar: "tqdm[Any]", strict: bool
+) -> tuple[int, "_Aside"]:
+    """Write the rows that can be used; return how many, and what was set aside.
+
+    The types of the columns are guessed from the heads of all files. Should the rest not
+    fit, all is read a second time, by the types that the whole turned out to have.
+    """
+    seen = _heads(origins)
+    schema = seen.schema()
+    seen.forget_counts()
+    with _Pool(part, schema, strict) as pool:
+        fits = True
+        for origin, piece in _pieces(origins, schema, bar):
+            if not isinstance(piece, Unreadable):
+                seen.see(piece)
+                fits = fits and seen.schema() == schema
+            if fits or isinstance(piece, Unreadable):
+                pool.write(origin, piece)
+    if not fits:
+        bar.reset()
+        schema = seen.schema()
+        with _Pool(part, schema, strict) as pool:
+            for origin, piece in _pieces(origins, schema, bar):
+                pool.write(origin, piece)
+    return pool.rows, pool.aside
+
+
+def _heads(origins: list[_Origin]) -> Shape:
+    """Look at the first rows of every file."""
+    seen = Shape()
+    for origin in origins:
+        with closing(origin.pieces(None, lambda _: None)) as pieces:
+            for piece in islice(pieces, _HEAD):
+                if not isinstance(piece, Unreadable):
+                    seen.see(piece)
+                    break
+    return seen
+
+
+def _pieces(
+    origins: list[_Origin], schema: pa.Schema, bar: "tqdm[Any]"
+) -> Iterator[tuple[str, Piece]]:
+    for origin in origins:
+        for piece in origin.pieces(schema, bar.update):
+            yield origin.name, piece
+
+
+class _Pool:
+    """The files of a pool that is being written."""
+
+    def __init__(self, part: Path, schema: pa.Schema, strict: bool) -> None:
+        self._schema, self._strict = schema, strict
+        self._file = (part / "pool.arrow").open("wb")
+        self._stream = pa.ipc.new_stream(self._file, schema)
+        self.rows = 0
+        self.aside = _Aside(part / "rejected.parquet")
+
+    def write(self, origin: str, piece: Piece) -> None:
+        """Write the rows of a piece that can be used, and set the others aside."""
+        if isinstance(piece, Unreadable):
+            misfits = [piece]
+        else:
+            table, misfits = conformed(piece, self._schema)
+            self._stream.write_table(table, max_chunksize=_ROWS)
+            self.rows += table.num_rows
+        for row in misfits:
+            if self._strict:
+                raise _refusal(origin, row)
+            self.aside.add(origin, row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._stream.close()
+            self.aside.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
+
+
+class _Aside:
+    """The rows that were set aside, in a Parquet file that is only there if there are any."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[dict[str, Any]] = []
+        self.count = 0
+        self.first: dict[str, Any] | None = None
+
+    def add(self, origin: str, row: Unreadable) -> None:
+        self._waiting.append({"file": origin, **row._asdict()})
+        self.count += 1
+        self.first = self.first or self._waiting[0]
+        if len(self._waiting) == _ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        if self._waiting:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _flush(self) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, _REJECTED, compression="zstd")
+        self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=_REJECTED))
+        self._waiting.clear()
+
+
+def _refusal(origin: str, row: Unreadable) -> DataError:
+    return DataError(
+        f"{_place(origin, row.line)}: {row.reason}; mend it, or drop --strict to set it aside"
+    )
+
+
+def _why_nothing(aside: _Aside) -> str:
+    if aside.first is None:
+        return "no rows; give data that has some"
+    first = f"{_place(aside.first['file'], aside.first['line'])}: {aside.first['reason']}"
+    return f"no row can be used, {aside.count} set aside; the first: {first}"
+
+
+def _place(origin: str, line: int | None) -> str:
+    return origin if line is None else f"{origin}, line {line}"

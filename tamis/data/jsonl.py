@@ -1,0 +1,343 @@
+"""JSON to rows: a chunk of lines at once where all is well, line by line where it is not.
+
+Arrow parses a whole chunk at several hundred megabytes a second, but stops at the first
+fault, and takes some things for granted that do not hold (that bytes are UTF-8, that nesting
+is shallow, that text which looks like a date is one). A chunk that it refuses, or that it may
+have misread, is read again line by line, with a reason for each line that is set aside.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from itertools import chain, islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from tamis.data.pieces import RAW, Columns, Piece, Rows, Unreadable, shown
+from tamis.data.shapes import BrokenNumber, WholeNumber
+from tamis.data.streams import LARGEST_ROW, Cut, Lines, line_chunks
+
+__all__ = ["DEEPEST", "json_lines", "json_values", "why_not_text"]
+
+DEEPEST = 64
+"""Lists and objects that may lie within each other in a row."""
+
+_Entry = tuple[int, dict[str, Any] | str, bytes | str]
+"""Line, the object or why there is none, and what was read."""
+
+_HEAD, _GROUP = 100, 1000
+_UNSURE_DEPTH = 500
+_TORN = 16  # characters of a word, number or escape that the end of the window may have torn
+_NOT_A_NUMBER = re.compile(rb"[:,\[]\s*NaN")
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+_SPACE = re.compile(r"[ \t\r\n]*")
+_OPEN_LINE = re.compile(rb"[^\n]*[{\[,][ \t\r]*\n")
+
+
+def _constant(word: str) -> BrokenNumber | None:
+    return None if word == "NaN" else BrokenNumber(word)
+
+
+_decoder = json.JSONDecoder(
+    parse_int=WholeNumber, parse_float=BrokenNumber, parse_constant=_constant
+)
+
+
+def json_lines(stream: Iterator[bytes], schema: pa.Schema | None) -> Iterator[Piece]:
+    """Yield the rows of JSON Lines.
+
+    Parameters
+    ----------
+    stream : iterator of bytes
+    schema : pyarrow.Schema, optional
+        Columns that are expected; there may be others. Without one, each line is read on
+        its own, the first hundred before the others.
+    """
+    for chunk in line_chunks(stream):
+        if isinstance(chunk, Unreadable):
+            yield chunk
+            continue
+        table = None if schema is None else _table(chunk.data, schema)
+        if table is None:
+            yield from _line_by_line(chunk)
+        elif table.num_rows:
+            yield Columns(range(chunk.first, chunk.first + table.num_rows), table)
+
+
+def json_values(stream: Iterator[bytes], schema: pa.Schema | None) -> Iterator[Piece]:
+    """Yield the rows of a .json file: an array of objects, or objects one after the other.
+
+    Where an object is broken, what comes after it cannot be told apart: all before is
+    given, the rest is set aside as one.
+    """
+    try:
+        first = next(stream, b"")
+    except Cut as cut:
+        yield Unreadable(None, str(cut), "")
+        return
+    start = first.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"[") or _OPEN_LINE.match(start):
+        yield from _grouped(_values(chain([first], stream)))
+    else:
+        yield from json_lines(chain([first], stream), schema)
+
+
+def _table(data: bytes, schema: pa.Schema) -> pa.Table | None:
+    """Parse whole lines at once; None where that fails or is not to be trusted."""
+    if b"\0" in data or not _is_text(data) or _may_be_deep(data):
+        return None
+    if b"NaN" in data and _NOT_A_NUMBER.search(data):
+        return None
+    known = pa.schema([column for column in schema if _native(column.type)])
+    try:
+        table = pa.json.read_json(
+            BytesIO(data),
+            pa.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            pa.json.ParseOptions(explicit_schema=known, unexpected_field_behavior="infer"),
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    if not _has_lines(data, table.num_rows) or any(_misread(c) for c in table.columns):
+        return None
+    return table
+
+
+def _line_by_line(chunk: Lines) -> Iterator[Piece]:
+    lines = enumerate(chunk.data.split(b"\n"), start=chunk.first)
+    return _grouped((number, _parsed(line), line) for number, line in lines if line.strip())
+
+
+def _grouped(entries: Iterable[_Entry]) -> Iterator[Piece]:
+    """Put single rows together, a hundred and then a thousand at a time."""
+    entries, size = iter(entries), _HEAD
+    while group := list(islice(entries, size)):
+        size = _GROUP
+        rows = Rows([], [], [])
+        for number, value, raw in group:
+            if isinstance(value, str):
+                yield Unreadable(number, value, shown(raw))
+            else:
+                rows.add(number, value, raw)
+        if rows.values:
+            yield rows
+
+
+def _parsed(line: bytes) -> dict[str, Any] | str:
+    """Return the object that a line holds, or why it holds none."""
+    reason = why_not_text(line)
+    if reason:
+        return reason
+    text = line.decode().strip(" \t\r")
+    try:
+        return _object(_decoder.decode(text), text)
+    except json.JSONDecodeError as error:
+        return _complaint(error)
+    except RecursionError:
+        return f"nested more than {DEEPEST} deep"
+
+
+def why_not_text(line: bytes) -> str:
+    """Return what keeps a line from being text; '' if nothing does.
+
+    >>> why_not_text("Müller".encode("latin-1"))
+    'not UTF-8 (byte 0xfc at 2)'
+    """
+    if b"\0" in line:
+        return "NUL bytes"
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8 (byte 0x{line[error.start]:02x} at {error.start + 1})"
+    return ""
+
+
+def _object(value: object, text: str) -> dict[str, Any] | str:
+    """Return a parsed value if it is an object that a row can be, or why it is none."""
+    if not isinstance(value, dict):
+        return "not an object"
+    if text.count("{") + text.count("[") > DEEPEST and _depth(value) > DEEPEST:
+        return f"nested more than {DEEPEST} deep"
+    if _HALF_PAIR.search(text) and not _encodable(json.dumps(value, ensure_ascii=False)):
+        return "half a surrogate pair, which is no text"
+    return value
+
+
+def _values(stream: Iterator[bytes]) -> Iterator[_Entry]:
+    """Yield the values of an array, or of a sequence, that may span lines."""
+    text = _Window(stream)
+    in_array = text.skip("[")
+    while not text.at_end():
+        if in_array and text.skip("]"):
+            in_array = False
+            continue
+        line, start = text.line, text.text[text.at :][: 4 * RAW]
+        try:
+            value, raw = text.value()
+        except json.JSONDecodeError as error:
+            reason = text.cut or f"{_complaint(error)}; nothing after it can be told apart"
+            yield line, reason, start
+            return
+        except RecursionError:
+            yield line, f"nested more than {DEEPEST} deep; nothing after it was read", start
+            return
+        yield line, _object(value, raw) if _encodable(raw) else "not UTF-8", raw
+        text.skip(",")
+    if in_array or text.cut:
+        yield text.line, text.cut or "the array has no end: rows may be missing", ""
+
+
+class _Window:
+    """A part of a text that moves on, value by value.
+
+    Attributes
+    ----------
+    text : str
+    at : int
+        Where in `text` the next value starts, after white space.
+    line : int
+        Number of the line there.
+    cut : str
+        Why the text could not be read to its end, if so.
+    """
+
+    def __init__(self, stream: Iterator[bytes]) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+        self._pieces = map(decoder.decode, stream)
+        self.text, self.at, self.line, self.cut = "", 0, 1, ""
+        self._skip_space()
+
+    def at_end(self) -> bool:
+        """Return whether nothing is left."""
+        return self.at == len(self.text)
+
+    def skip(self, sign: str) -> bool:
+        """Go past a sign and the white space after it; return whether it was there."""
+        there = self.text.startswith(sign, self.at)
+        if there:
+            self.at += 1
+            self._skip_space()
+        return there
+
+    def value(self) -> tuple[object, str]:
+        """Go past a value, and return it and its text.
+
+        Raises
+        ------
+        json.JSONDecodeError
+            If none starts here.
+        """
+        while True:
+            try:
+                value, end = _decoder.raw_decode(self.text, self.at)
+            except json.JSONDecodeError as error:
+                torn = error.pos > len(self.text) - _TORN or error.msg.startswith("Unterminated")
+                if not torn or len(self.text) - self.at > LARGEST_ROW or not self._grow():
+                    raise
+                continue
+            if end < len(self.text) or not self._grow():
+                raw = self.text[self.at : end]
+                self.line += raw.count("\n")
+                self.at = end
+                self._skip_space()
+                return value, raw
+
+    def _skip_space(self) -> None:
+        while True:
+            end = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]
+            self.line += self.text.count("\n", self.at, end)
+            self.at = end
+            if end < len(self.text) or not self._grow():
+                return
+
+    def _grow(self) -> bool:
+        """Let go of what is behind, and take in as much again as is left; False at the end."""
+        held = [self.text[self.at :]]
+        wanted = len(held[0])
+        try:
+            for piece in self._pieces:
+                held.append(piece)
+                wanted -= len(piece)
+                if wanted <= 0:
+                    break
+        except Cut as cut:
+            self.cut = str(cut)
+        if len(held) == 1:
+            return False
+        self.text, self.at = "".join(held), 0
+        return True
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_text(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _may_be_deep(data: bytes) -> bool:
+    """Return whether a line may be nested so deep that Arrow's parser overruns the stack."""
+    signs = data.count(b"{") + data.count(b"[")
+    return signs > _UNSURE_DEPTH and any(
+        line.count(b"{") + line.count(b"[") > _UNSURE_DEPTH for line in data.split(b"\n")
+    )
+
+
+def _has_lines(data: bytes, rows: int) -> bool:
+    """Return whether there are as many lines as rows, blank ones left aside."""
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    return rows == lines or rows == sum(bool(line.strip()) for line in data.split(b"\n"))
+
+
+def _native(type: pa.DataType) -> bool:
+    """Return whether JSON has values of a type, so that Arrow can be told to expect it."""
+    if pa.types.is_struct(type):
+        return all(_native(held.type) for held in type)
+    if pa.types.is_list(type):
+        return _native(type.value_type)
+    return type in (pa.bool_(), pa.int64(), pa.float64(), pa.large_string())
+
+
+def _misread(array: pa.Array | pa.ChunkedArray, depth: int = 1) -> bool:
+    """Return whether Arrow took text for a date, a long integer for a float, or went too deep."""
+    if depth > DEEPEST or pa.types.is_temporal(array.type):
+        return True
+    if pa.types.is_struct(array.type):
+        return any(_misread(held, depth + 1) for held in array.flatten())
+    if pa.types.is_list(array.type):
+        return _misread(pc.list_flatten(array), depth + 1)
+    if array.type == pa.float64():
+        return bool(pc.any(pc.greater_equal(pc.abs(array), 2.0**63)).as_py())
+    return False
+
+
+def _depth(value: object) -> int:
+    """Return how many lists and objects lie within each other."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        inner: list[object] = []
+        for held in level:
+            inner += held.values() if isinstance(held, dict) else held
+        level = [held for held in inner if isinstance(held, dict | list)]
+    return depth
+
+
+def _complaint(error: json.JSONDecodeError) -> str:
+    what = error.msg.removesuffix(" at").removesuffix(" starting")
+    return f"not JSON ({what[:1].lower()}{what[1:]})"

@@ -1,0 +1,144 @@
+"""The bytes of a file, unpacked, cut where lines end; never the whole file at a time."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import zstandard
+
+from tamis.data.pieces import Unreadable, shown
+
+__all__ = ["LARGEST_ROW", "Cut", "Lines", "blocks", "line_chunks"]
+
+LARGEST_ROW = 2**30
+"""Bytes that a line of a text file may have; one that is longer is set aside."""
+
+_BLOCK = 2**22
+_BITE = 2**13  # zstd can make a block 30,000 times larger: small bites bound the memory
+_BOM = b"\xef\xbb\xbf"
+_BOMS_OF_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Cut(Exception):
+    """A file that cannot be read to its end; the text says why."""
+
+
+class Lines(NamedTuple):
+    """Whole lines of a file, the first of which is line `first`, counted from 1."""
+
+    first: int
+    data: bytes
+
+
+class _Unpacker(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+_UNPACKERS: dict[str, Callable[[], _Unpacker]] = {
+    "gz": lambda: zlib.decompressobj(wbits=31),
+    "zst": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
+
+
+def blocks(path: Path, packing: str, moved: Callable[[int], object]) -> Iterator[bytes]:
+    """Yield the bytes of a file, a few megabytes at a time.
+
+    Parameters
+    ----------
+    path : Path
+    packing : 'gz', 'zst' or ''
+    moved : function
+        Called with the number of bytes, as they lie on the disk, after each read.
+
+    Raises
+    ------
+    Cut
+        If compressed data end too soon or are damaged. All before was yielded.
+    """
+    with path.open("rb", buffering=0) as file:
+        read = _read(partial(file.read, _BITE if packing else _BLOCK), moved)
+        yield from _grouped(_unpacked(read, packing)) if packing else read
+
+
+def line_chunks(
+    stream: Iterator[bytes], *, largest: int = LARGEST_ROW
+) -> Iterator[Lines | Unreadable]:
+    """Cut a stream of bytes into chunks of whole lines, without a leading byte order mark.
+
+    The last line may lack its end. A line of more than `largest` bytes is set aside, and so
+    is the one within which the stream breaks off.
+    """
+    line, rest, too_long = 1, bytearray(), False
+    try:
+        for block in _marked(stream):
+            if too_long:
+                _, end, block = block.partition(b"\n")
+                line, too_long = line + len(end), not end
+            rest += block
+            end = rest.rfind(b"\n", len(rest) - len(block)) + 1
+            if end:
+                yield Lines(line, bytes(memoryview(rest)[:end]))
+                line += rest.count(b"\n", 0, end)
+                del rest[:end]
+            elif len(rest) > largest:
+                yield Unreadable(line, f"longer than {largest} bytes", shown(bytes(rest[:4000])))
+                rest, too_long = bytearray(), True
+        if rest:
+            yield Lines(line, bytes(rest))
+    except Cut as cut:
+        yield Unreadable(line, str(cut), shown(bytes(rest[:4000])))
+
+
+def _read(read: Callable[[], bytes], moved: Callable[[int], object]) -> Iterator[bytes]:
+    while block := read():
+        moved(len(block))
+        yield block
+
+
+def _unpacked(packed: Iterator[bytes], packing: str) -> Iterator[bytes]:
+    """Unpack a file that may be several compressed ones, one after the other."""
+    unpacker = None
+    for bite in packed:
+        while bite:
+            unpacker = unpacker or _UNPACKERS[packing]()
+            try:
+                yield unpacker.decompress(bite)
+            except (zlib.error, zstandard.ZstdError) as error:
+                raise Cut(f"damaged .{packing} data, the rest cannot be read ({error})") from error
+            bite = b""
+            if unpacker.eof:
+                bite = unpacker.unused_data.lstrip(b"\0")  # gzip allows zeros at the end
+                unpacker = None
+    if unpacker is not None:
+        raise Cut(f"the .{packing} file is truncated, the rest is missing")
+
+
+def _grouped(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Join small blocks to large ones."""
+    held = bytearray()
+    try:
+        for block in blocks:
+            held += block
+            if len(held) >= _BLOCK:
+                yield bytes(held)
+                held.clear()
+    except Cut:
+        yield bytes(held)
+        raise
+    if held:
+        yield bytes(held)
+
+
+def _marked(stream: Iterator[bytes]) -> Iterator[bytes]:
+    """Take the byte order mark off."""
+    first = next(stream, b"")
+    if first.startswith(_BOMS_OF_UTF16):
+        raise Cut("not UTF-8 but UTF-16; convert the file")
+    yield first.removeprefix(_BOM)
+    yield from stream
