@@ -1,0 +1,86 @@
+"""Language models and embedders, named by one string and loaded when first asked for.
+
+>>> import tamis
+>>> tamis.models.load("transformer:gpt2")
+Traceback (most recent call last):
+tamis.errors.SettingError: no backend 'transformer'; did you mean 'transformers'?
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tamis.errors import ModelError
+from tamis.models.names import ModelName, one_of
+
+if TYPE_CHECKING:
+    from tamis.models.base import Embedder, LanguageModel
+
+__all__ = ["bundled", "load", "load_embedder"]
+
+LANGUAGE_MODELS = {
+    "bundled": "tamis.models.transformers:TransformersLM",
+    "openai": "tamis.models.openai:OpenAILM",
+    "transformers": "tamis.models.transformers:TransformersLM",
+    "vllm": "tamis.models.vllm:VLLM",
+}
+EMBEDDERS = {
+    "bundled": "tamis.models.sentence_transformers:SentenceTransformersEmbedder",
+    "openai": "tamis.models.openai:OpenAIEmbedder",
+    "sentence-transformers": "tamis.models.sentence_transformers:SentenceTransformersEmbedder",
+    "transformers": "tamis.models.transformers:TransformersEmbedder",
+    "vllm": "tamis.models.vllm:VLLMEmbedder",
+}
+
+
+def load(model: str, **options: Any) -> "LanguageModel":  # noqa: ANN401 - the backend's own
+    """Load a language model.
+
+    Parameters
+    ----------
+    model : str
+        'bundled', or a backend and its model: 'transformers:Qwen/Qwen2.5-0.5B',
+        'vllm:Qwen/Qwen2.5-7B-Instruct', 'openai:gpt-4o-mini'. Options follow a question
+        mark ('vllm:ID?tensor_parallel_size=2&quantization=awq').
+    **options
+        The same options as keywords, which win. Each backend's class says which it knows;
+        what it does not know goes to the library behind it.
+
+    Raises
+    ------
+    SettingError
+        If the string is wrong.
+    MissingExtraError
+        If the backend is not installed.
+    ModelError
+        If the model cannot be loaded.
+    """
+    return _load(one_of(model, LANGUAGE_MODELS), LANGUAGE_MODELS, "lm", options)  # type: ignore[no-any-return]
+
+
+def load_embedder(model: str, **options: Any) -> "Embedder":  # noqa: ANN401 - the backend's own
+    """Load an embedder; as `load`, with 'sentence-transformers:all-MiniLM-L6-v2' and the like."""
+    return _load(one_of(model, EMBEDDERS), EMBEDDERS, "embedder", options)  # type: ignore[no-any-return]
+
+
+def bundled(part: str) -> Path:
+    """Return the folder of a model that ships in the package: 'lm', 'embedder' or 'quality'.
+
+    Raises
+    ------
+    ModelError
+        If this copy of tamis ships none.
+    """
+    folder = Path(__file__).parent / "bundled" / part
+    if not folder.is_dir():
+        raise ModelError(
+            f"bundled: this copy of tamis ships no {part}; name another model, "
+            "as in transformers:Qwen/Qwen2.5-0.5B or sentence-transformers:all-MiniLM-L6-v2"
+        )
+    return folder
+
+
+def _load(name: ModelName, backends: dict[str, str], part: str, options: dict[str, Any]) -> Any:  # noqa: ANN401
+    model = str(bundled(part)) if name.backend == "bundled" else name.model
+    module, _, class_name = backends[name.backend].partition(":")
+    return getattr(import_module(module), class_name)(model, **name.options | options)
