@@ -33,5 +33,4 @@ bench: $(SETUP)  ## speed and memory beside the peers
 	@$(BIN)/python -m benchmarks
 
 docs: $(SETUP)  ## the reference, into site/
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
-	@$(BIN)/pdoc --docformat numpy --output-directory site tamis '!tamis.kernels'
+	@$(BIN)/pdoc --docformat numpy --output-directory site tamis

@@ -1,7 +1,9 @@
 """What every selection method is: settings in, a pool in, a Selection out."""
 
 import copy
+import hashlib
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -51,7 +53,9 @@ class Selector(ABC):
             raise TypeError(f"{cls.__name__}: settings are keywords, as in {cls.__name__}(seed=0)")
         for name in settings:
             if name not in known:
-                raise SettingError(f"{cls.__name__}: no setting '{name}'; {did_you_mean(name, known)}")
+                raise SettingError(
+                    f"{cls.__name__}: no setting '{name}'; {did_you_mean(name, known)}"
+                )
         self = super().__new__(cls)
         self._given = tuple(settings)
         return self
@@ -94,8 +98,11 @@ class Selector(ABC):
         """Do as `select` does, on the engine that is current."""
         if len(pool) == 0:
             raise DataError(f"{type(self).__name__}: the pool has no rows; give one that has some")
-        selection = self._select(pool, self._budget(k, len(pool)))
-        return replace(selection, ids=example_ids(pool), method=self.name)
+        budget = self._budget(k, len(pool))
+        started = time.perf_counter()
+        selection = self._select(pool, budget)
+        seconds = time.perf_counter() - started
+        return replace(selection, ids=example_ids(pool), method=self.name, seconds=seconds)
 
     @abstractmethod
     def _select(self, pool: Dataset, k: int | None) -> Selection:
@@ -111,9 +118,7 @@ class Selector(ABC):
             raise BudgetError(f"{me}: k={k!r} is no number; give one from 1 to {n}, or a share")
         if isinstance(k, Integral):
             if not 1 <= k <= n:
-                raise BudgetError(
-                    f"{me}: k={int(k)}, but the pool has {n}; give k from 1 to that"
-                )
+                raise BudgetError(f"{me}: k={int(k)}, but the pool has {n}; give k from 1 to that")
             return int(k)
         if not 0 < k <= 1:
             raise BudgetError(f"{me}: k={k} is no share; give a float above 0, up to 1, or an int")
@@ -122,9 +127,11 @@ class Selector(ABC):
         return int(n * float(k))
 
     def settings(self) -> dict[str, Any]:
-        """Return every setting by name; data given as a setting by the digest of its rows."""
+        """Return every setting by name, as JSON values; the target by the digest of its rows."""
         return {
-            setting.name: _recorded(getattr(self, setting.name))
+            setting.name: (_as_data if setting.name == "target" else _recorded)(
+                getattr(self, setting.name)
+            )
             for setting in fields(self)
             if setting.init
         }
@@ -166,7 +173,7 @@ class Scorer(Selector):
         fitted = copy.copy(self).fit(pool)
         parts = list(map_batches(pool, fitted.measure, label=f"{self.name}: score"))
         signals = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return self._pick(example_ids(pool), signals, self.score_of(signals), k)
+        return fitted._pick(example_ids(pool), signals, fitted.score_of(signals), k)
 
     def _pick(
         self,
@@ -196,19 +203,24 @@ def _shown(value: object) -> str:
 
 
 def _recorded(value: object) -> Any:  # noqa: ANN401 - any JSON value
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, Dataset):
-        return {"rows": len(value), "digest": _digest(value)}
-    if isinstance(value, list | tuple) and not (value and isinstance(value[0], dict)):
+    if isinstance(value, Selector):
+        return {"method": value.name, **value.settings()}
+    if isinstance(value, Mapping):
+        return {str(name): _recorded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
         return [_recorded(item) for item in value]
-    if hasattr(value, "fingerprint"):
-        return value.fingerprint
-    return _recorded(load(value, progress=False))
+    return getattr(value, "fingerprint", value)
+
+
+def _as_data(target: Any) -> Any:  # noqa: ANN401 - a source, or several by name
+    if isinstance(target, Mapping):
+        return {str(name): _as_data(source) for name, source in target.items()}
+    if target is None:
+        return None
+    data = load(target, progress=False)
+    return {"rows": len(data), "digest": _digest(data)}
 
 
 def _digest(data: Dataset) -> str:
     """Return a digest of the rows' content, whatever their order."""
-    import hashlib
-
     return hashlib.blake2b(np.sort(example_ids(data)).tobytes(), digest_size=16).hexdigest()

@@ -1,9 +1,11 @@
 """What a method decided: a score and a reason for every row of the pool, kept or not."""
 
+import json
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from tamis.data.files import written_aside
-from tamis.data.ids import id_array, id_texts, ids_of
+from tamis.data.ids import id_texts, ids_of
 from tamis.errors import DataError
 
 __all__ = ["KEPT", "Selection"]
@@ -38,6 +40,8 @@ class Selection:
         Example ids, in the pool's order.
     method : str
         Name of the method that chose.
+    seconds : float
+        How long choosing took, on the wall; NaN where it was not measured.
     """
 
     indices: npt.NDArray[np.int64]
@@ -46,6 +50,7 @@ class Selection:
     signals: pa.Table
     ids: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, "V16"))
     method: str = ""
+    seconds: float = math.nan
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "indices", np.asarray(self.indices, np.int64))
@@ -110,7 +115,10 @@ class Selection:
                 "reason": pa.array(self.reasons, pa.string()).dictionary_encode(),
                 "signals": signals,
             }
-        ).replace_schema_metadata({"tamis_method": self.method})
+        ).replace_schema_metadata({"tamis": json.dumps(self._facts())})
+
+    def _facts(self) -> dict[str, str | float | int]:
+        return {"method": self.method, "seconds": self.seconds, "kept": len(self)}
 
     def save(self, path: str | Path) -> Path:
         """Write the selection as Parquet, one row per row of the pool; return the path."""
@@ -122,6 +130,7 @@ class Selection:
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
         table = pq.read_table(path)
+        facts = json.loads(table.schema.metadata[b"tamis"])
         rank = table["rank"].to_numpy()
         kept = np.flatnonzero(~np.isnan(rank.astype(float)))
         signals = table["signals"].combine_chunks()
@@ -133,7 +142,8 @@ class Selection:
             if pa.types.is_struct(signals.type)
             else pa.table({}),
             ids=ids_of(table["example_id"]),
-            method=(table.schema.metadata or {}).get(b"tamis_method", b"").decode(),
+            method=facts["method"],
+            seconds=facts["seconds"],
         )
 
     def counts(self) -> dict[str, int]:

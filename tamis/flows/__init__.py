@@ -1,0 +1,10 @@
+"""Prefect flows: the order of the steps, and what to do when one fails. No method lives here."""
+
+import os
+
+# Read by Prefect when it is imported, and by the server it starts: quiet, offline, patient.
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+os.environ.setdefault("DO_NOT_TRACK", "1")

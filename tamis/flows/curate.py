@@ -1,0 +1,207 @@
+"""The flow `curate`: load a pool, run the recipe's steps, write what is kept and why.
+
+What passes between tasks is text and keys, never rows: rows lie in files. A step's task is
+cached by the step's key, which is a digest of the content it works on.
+"""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect import flow, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.settings import (
+    PREFECT_LOCAL_STORAGE_PATH,
+    get_current_settings,
+    temporary_settings,
+)
+
+from tamis.data.batches import LocalEngine, using
+from tamis.data.files import home
+from tamis.data.load import Source, load
+from tamis.data.pools import open_pool, pool_key, stored
+from tamis.errors import RunError, TamisError
+from tamis.pipelines import runs
+from tamis.pipelines.recipe import Recipe
+from tamis.pipelines.runs import Run
+from tamis.pipelines.steps import Outcome, planned_steps
+from tamis.pipelines.steps import run_step as run_planned
+from tamis.report import write_run_report
+from tamis.selectors.base import Budget
+
+__all__ = ["curate", "run"]
+
+
+def run(
+    recipe: str | Path | Recipe,
+    *,
+    pool: Source | None = None,
+    target: Source | None = None,
+    k: Budget = None,
+    settings: dict[str, object] | None = None,
+    resume: str | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> Run:
+    """Run a recipe as a Prefect flow, and return the finished run.
+
+    A step whose result is there already, from this run or another, is not done again.
+
+    Parameters
+    ----------
+    recipe : str, Path or Recipe
+        A file, or the name of a shipped recipe.
+    pool, target : optional
+        Instead of the recipe's: anything `tamis.load` takes.
+    k : int or float, optional
+        Instead of the last step's own.
+    settings : dict, optional
+        Instead of the recipe's: {'deduplicate.near': 0.9, 'seed': 1}.
+    resume : str, optional
+        The id of a run to go on with; its recipe is the one it began with.
+    workers : int
+        Threads a step; never changes who is chosen.
+    progress : bool
+        Draw progress bars on stderr, when that is a terminal.
+
+    Raises
+    ------
+    RecipeError, DataError, BudgetError, RunError
+    """
+    if resume is not None:
+        resumed = runs.find(resume)
+        resume, recipe = resumed.id, resumed.recipe
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe.load(
+            recipe, k=k, settings=settings, pool=_as_text(pool), target=_as_text(target)
+        )
+    recipe.selectors()
+    if recipe.pool is None:
+        raise RunError(f"recipe {recipe.name}: no pool; add `pool: FILE`, or give --pool FILE")
+    _check_server()
+    run_id = resume or runs.new_id(recipe)
+    with temporary_settings(updates={PREFECT_LOCAL_STORAGE_PATH: home() / "prefect"}):
+        curate(recipe.as_yaml(), run_id, workers, progress)
+    return runs.find(run_id)
+
+
+def _worth_another_try(task: object, task_run: object, state: Any) -> bool:  # noqa: ANN401
+    """Say whether a failure may pass by itself: a bad recipe or bad data never does."""
+    try:
+        state.result()
+    except TamisError:
+        return False
+    except Exception:
+        return True
+    return False
+
+
+@task(
+    name="load",
+    task_run_name="load the pool",
+    retries=2,
+    retry_delay_seconds=[2, 10],
+    retry_condition_fn=_worth_another_try,
+    persist_result=False,
+)
+def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
+    """Read the pool into Arrow, unless its content is there already; return its key."""
+    pool = load(
+        recipe.pool,
+        format=recipe.format,
+        columns=recipe.columns,
+        strict=recipe.strict,
+        progress=progress,
+    )
+    runs.write_pool_facts(run_id, pool)
+    return pool_key(pool)
+
+
+@task(
+    name="step",
+    task_run_name="step {number}: {method}",
+    cache_key_fn=lambda _, inputs: f"tamis-{inputs['key']}",
+    result_serializer="json",
+    persist_result=True,
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=_worth_another_try,
+)
+def run_step(
+    key: str, number: int, method: str, recipe: Recipe, pool: str, workers: int, progress: bool
+) -> dict[str, object]:
+    """Run one step on what the steps before it kept; return what it did."""
+    rows = open_pool(pool)
+    with using(LocalEngine(workers=workers, progress=progress)):
+        steps = planned_steps(recipe, rows)
+        return asdict(run_planned(steps[number - 1], rows, steps[: number - 1]))
+
+
+@task(name="write", task_run_name="write the curated set", persist_result=False)
+def write(recipe: Recipe, run_id: str, pool: str) -> int:
+    """Write the curated set and its exports; return how many rows it has."""
+    rows = open_pool(pool)
+    return runs.write_curated(runs.find(run_id), rows, planned_steps(recipe, rows), recipe.export)
+
+
+@task(name="report", task_run_name="write the report", persist_result=False)
+def report(run_id: str) -> str:
+    """Write the run's page; return its path."""
+    return str(write_run_report(runs.find(run_id)))
+
+
+@flow(name="curate", flow_run_name="{run_id}", validate_parameters=False)
+def curate(recipe: str, run_id: str, workers: int = 1, progress: bool = True) -> None:
+    """Curate a pool by a recipe (YAML text), into the run `run_id`."""
+    parsed = Recipe.parse(recipe, "recipe")
+    with runs.recorded(parsed, run_id) as run:
+        pool = load_pool(parsed, run_id, progress)
+        outcomes = []
+        for step in planned_steps(parsed, open_pool(pool)):
+            reused = step.done
+            # Prefect may remember a result whose file is gone: then it must not be believed.
+            once = run_step if reused else run_step.with_options(refresh_cache=True)
+            did = once(step.key, step.number, step.selector.name, parsed, pool, workers, progress)
+            outcomes.append(replace(Outcome(**did), reused=reused))
+        write(parsed, run_id, pool)
+        runs.write_outcomes(run, outcomes)
+        _publish(run_id, outcomes, report(run_id))
+
+
+def _publish(run_id: str, outcomes: list[Outcome], page: str) -> None:
+    """Show the steps and the way to the report in Prefect's own page."""
+    rows = [
+        {
+            "step": f"{outcome.number} {outcome.method}",
+            "rows": outcome.rows,
+            "kept": outcome.kept,
+            "seconds": round(outcome.seconds, 2),
+            "reused": outcome.reused,
+        }
+        for outcome in outcomes
+    ]
+    create_table_artifact(table=rows, key="tamis-steps", description=f"Steps of run {run_id}")
+    create_link_artifact(
+        link=Path(page).as_uri(), key="tamis-report", link_text=f"Report of {run_id}"
+    )
+
+
+def _as_text(source: Source | None) -> str | None:
+    """Return a source as the text a recipe can hold; rows in memory are written down first."""
+    if source is None or isinstance(source, str | Path):
+        return None if source is None else str(source)
+    return str(stored(source))
+
+
+def _check_server() -> None:
+    url = get_current_settings().api.url
+    if url is None:
+        return
+    try:
+        httpx.get(f"{url}/health", timeout=5).raise_for_status()
+    except httpx.HTTPError as error:
+        raise RunError(
+            f"Prefect's server at {url} does not answer ({type(error).__name__}); "
+            "start it with `prefect server start`, or unset PREFECT_API_URL to run without one"
+        ) from None

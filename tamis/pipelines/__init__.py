@@ -1,0 +1,1 @@
+"""Recipes, the plan and its cost, and running steps on an engine."""

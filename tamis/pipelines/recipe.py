@@ -1,0 +1,324 @@
+"""Recipes: YAML a person writes, typed objects the program runs.
+
+An unknown key, method or setting is an error that names the line and the nearest right
+name. Paths in a recipe are taken from the working directory.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from tamis.errors import RecipeError, SettingError, did_you_mean
+from tamis.selectors import get
+from tamis.selectors.base import Budget, Selector
+from tamis.selectors.configure import check_setting, configured
+
+__all__ = ["Recipe", "Step", "shipped"]
+
+Place = tuple[str | int, ...]
+
+
+class Step(BaseModel):
+    """One method of a recipe, with how many it keeps and its settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    k: int | float | None = None
+    settings: dict[str, Any] = {}
+
+    def as_written(self) -> str | dict[str, Any]:
+        """Return the step as one writes it in a recipe."""
+        given = {**({} if self.k is None else {"k": self.k}), **self.settings}
+        return {self.method: given} if given else self.method
+
+
+class Models(BaseModel):
+    """The models that steps use where they name none of their own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lm: str = "bundled"
+    embedder: str = "bundled"
+    judge: str = "bundled"
+
+
+class Recipe(BaseModel):
+    """What to curate, and how: a pool, an optional target, and the steps in order.
+
+    Attributes
+    ----------
+    name : str
+        Runs of one name are one lineage; `curated` shows the newest of each.
+    pool, target : str or None
+        Anything `tamis.load` takes as text. A run can give both.
+    format, columns
+        As in `tamis.load`, for a pool whose columns are not recognised.
+    seed : int
+        Of every step that draws and names none of its own.
+    strict : bool
+        Make an unreadable row an error instead of setting it aside.
+    steps : list of Step
+    export : list of str
+        Files to write the curated set to.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    pool: str | None = None
+    target: str | None = None
+    format: str | None = None
+    columns: dict[str, str] | None = None
+    seed: int = 0
+    strict: bool = False
+    models: Models = Models()
+    steps: tuple[Step, ...]
+    export: tuple[str, ...] = ()
+    _where: "_Lines" = PrivateAttr()
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        k: Budget = None,
+        settings: Mapping[str, object] | None = None,
+        **given: object,
+    ) -> Self:
+        """Read a recipe file, or a shipped recipe by name.
+
+        Parameters
+        ----------
+        source : str or Path
+        k : int, float or None
+            Instead of the last step's own.
+        settings : mapping, optional
+            Instead of the recipe's: 'seed' or 'deduplicate.near' to a value.
+        **given
+            Top-level keys instead of the recipe's: pool, target, format, columns, strict.
+
+        Raises
+        ------
+        RecipeError
+            With file, line and the mend.
+        """
+        path, text = _text_of(source)
+        return cls.parse(text, path, k=k, settings=settings, **given)
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        path: str,
+        *,
+        k: Budget = None,
+        settings: Mapping[str, object] | None = None,
+        **given: object,
+    ) -> Self:
+        """Read a recipe's text as `load` does; `path` is what errors call it."""
+        lines = _Lines(path, text)
+        raw = lines.mapping()
+        raw.update({key: value for key, value in given.items() if value is not None})
+        steps = raw["steps"] = _steps(raw.get("steps"), lines)
+        for key, value in (settings or {}).items():
+            _override(raw, key, value, lines)
+        if k is not None:
+            steps[-1]["k"] = k
+        for number, step in enumerate(steps):
+            _check_settings(step, ("steps", number), lines)
+        try:
+            recipe = cls.model_validate(raw)
+        except ValidationError as error:
+            raise lines.explained(error, cls) from None
+        recipe._where = lines
+        return recipe
+
+    def selectors(self, target: object = None) -> list[Selector]:
+        """Build the selector of each step.
+
+        Parameters
+        ----------
+        target : Dataset, optional
+            For the steps that need one and name none of their own; by default the
+            recipe's, loaded.
+        """
+        shared = {
+            "target": self.target if target is None else target,
+            "seed": self.seed,
+            **self.models.model_dump(),
+        }
+        return [self._selector(number, step, shared) for number, step in enumerate(self.steps)]
+
+    def _selector(self, number: int, step: Step, lent: Mapping[str, object]) -> Selector:
+        try:
+            selector = configured(step.method, step.settings, lent)
+        except SettingError as error:
+            raise self._where.error(("steps", number), str(error)) from None
+        if selector.needs_k and step.k is None:
+            raise self._where.error(
+                ("steps", number), f"{step.method} needs a k; write `{step.method}: {{k: 1000}}`"
+            )
+        return selector
+
+    def as_yaml(self) -> str:
+        """Return the recipe as YAML that loads to an equal one."""
+        plain = self.model_dump(exclude_defaults=True, exclude={"steps"}, mode="json")
+        plain["steps"] = [step.as_written() for step in self.steps]
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def shipped() -> dict[str, str]:
+    """Return the recipes that come with tamis: name to YAML text."""
+    folder = files("tamis.pipelines") / "recipes"
+    return {
+        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".yaml")
+    }
+
+
+def _text_of(source: str | Path) -> tuple[str, str]:
+    path = Path(source)
+    if path.is_file():
+        try:
+            return str(source), path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{source}: cannot be read ({error}); save it as UTF-8") from None
+    known = shipped()
+    if str(source) in known:
+        return str(source), known[str(source)]
+    raise RecipeError(
+        f"{source}: no such file, and no shipped recipe; {did_you_mean(str(source), known)}"
+    )
+
+
+def _steps(raw: object, lines: "_Lines") -> list[dict[str, Any]]:
+    if not isinstance(raw, list) or not raw:
+        raise lines.error(("steps",), "steps must be a list of methods, such as `- clean`")
+    return [_step(entry, ("steps", number), lines) for number, entry in enumerate(raw)]
+
+
+def _step(entry: object, place: Place, lines: "_Lines") -> dict[str, Any]:
+    if isinstance(entry, str):
+        entry = {entry: None}
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise lines.error(place, "a step is a method, or `method: {setting: value}`")
+    ((method, settings),) = entry.items()
+    try:
+        get(method)
+    except SettingError as error:
+        raise lines.error(place, str(error)) from None
+    if settings is not None and not isinstance(settings, dict):
+        raise lines.error(
+            place,
+            f"the settings of {method} are not `setting: value` pairs; mind the space after ':'",
+        )
+    settings = dict(settings or {})
+    return {"method": method, "k": settings.pop("k", None), "settings": settings}
+
+
+def _override(raw: dict[str, Any], key: str, value: object, lines: "_Lines") -> None:
+    step, dot, setting = key.rpartition(".")
+    if not dot:
+        if key not in Recipe.model_fields or key == "steps":
+            known = [name for name in Recipe.model_fields if name != "steps"]
+            raise RecipeError(f"--set {key}: no such key; {did_you_mean(key, known)}")
+        raw[key] = value
+        return
+    matching = [entry for entry in raw["steps"] if entry["method"] == step]
+    if not matching:
+        methods = {entry["method"] for entry in raw["steps"]}
+        raise RecipeError(
+            f"--set {key}: {lines.path} has no step '{step}'; {did_you_mean(step, methods)}"
+        )
+    for entry in matching:
+        if setting == "k":
+            entry["k"] = value
+        else:
+            entry["settings"][setting] = value
+
+
+def _check_settings(step: dict[str, Any], place: Place, lines: "_Lines") -> None:
+    method = step["method"]
+    for name, value in step["settings"].items():
+        try:
+            check_setting(method, name, value)
+        except SettingError as error:
+            raise lines.error((*place, method, name), str(error)) from None
+    k = step["k"]
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int | float)):
+        raise lines.error(
+            (*place, method, "k"), f"k is {k!r}; give a number, or a share such as 0.1"
+        )
+
+
+def _as_clause(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+class _Lines:
+    """The text of a recipe, and the line of every key in it."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self._line: dict[Place, int] = {}
+        try:
+            self._root = yaml.compose(text, yaml.SafeLoader)
+            if self._root is not None:
+                self._note(self._root, ())
+            self._plain = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise RecipeError(f"{path}, line {line}: not YAML ({error.problem})") from None
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+
+    def mapping(self) -> dict[str, Any]:
+        """Return the recipe as plain data."""
+        if not isinstance(self._plain, dict):
+            raise RecipeError(
+                f"{self.path}, line 1: a recipe is `key: value` lines, such as `name: mine`"
+            )
+        return dict(self._plain)
+
+    def error(self, place: Place, message: str) -> RecipeError:
+        """Return the error for what stands at `place`."""
+        at = place
+        while at and at not in self._line:
+            at = at[:-1]
+        line = f", line {self._line[at]}" if at else ""
+        return RecipeError(f"{self.path}{line}: {message}")
+
+    def explained(self, error: ValidationError, model: type[BaseModel]) -> RecipeError:
+        """Return the first of pydantic's complaints in a line of our own."""
+        first = error.errors()[0]
+        place = tuple(first["loc"])
+        name = ".".join(map(str, place))
+        if first["type"] == "extra_forbidden":
+            known = (Models if place[0] == "models" else model).model_fields
+            return self.error(place, f"no key '{name}'; {did_you_mean(str(place[-1]), known)}")
+        if first["type"] == "missing":
+            return self.error(place, f"'{name}' is missing; add `{name}: …`")
+        return self.error(place, f"{name} is {first['input']!r}; {_as_clause(first['msg'])}")
+
+    def _note(self, node: yaml.Node, place: Place) -> None:
+        self._line.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                here = (*place, key.value)
+                line = key.start_mark.line + 1
+                if here in self._line:
+                    raise RecipeError(
+                        f"{self.path}, line {line}: '{key.value}' stands twice "
+                        f"(first in line {self._line[here]}); keep one"
+                    )
+                self._line[here] = line
+                self._note(value, here)
+        elif isinstance(node, yaml.SequenceNode):
+            for number, value in enumerate(node.value):
+                self._note(value, (*place, number))

@@ -1,0 +1,143 @@
+"""The steps of a recipe over a pool, each done once.
+
+A step's key is a digest of all that its result depends on: the pool's content, the steps
+before it, its settings, its budget, and tamis' own code. Its Selection lies in
+`steps/<key>.parquet`, written aside and renamed: a step whose file is there is done, in
+this run, in a resumed one, or in another.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from datasets import Dataset
+
+import tamis
+from tamis.data.files import home
+from tamis.data.pools import pool_key
+from tamis.errors import TamisError
+from tamis.pipelines.recipe import Recipe
+from tamis.selectors.base import Budget, Selector
+from tamis.selectors.selection import Selection
+
+__all__ = ["Outcome", "PlannedStep", "planned_steps", "remaining", "run_step"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step did: rows in, rows kept, and the seconds it took when it was computed."""
+
+    number: int
+    method: str
+    settings: str
+    key: str
+    rows: int
+    kept: int
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step that is ready to run: its selector, its budget, and where its result belongs."""
+
+    number: int
+    selector: Selector
+    k: Budget
+    key: str
+
+    @property
+    def path(self) -> Path:
+        """Where the step's Selection lies once it is done."""
+        return home() / "steps" / f"{self.key}.parquet"
+
+    @property
+    def done(self) -> bool:
+        """Whether the step's result is there."""
+        return self.path.exists()
+
+    @cached_property
+    def selection(self) -> Selection:
+        """The step's result, over the rows that the step before kept."""
+        return Selection.load(self.path)
+
+    def kept_rows(self) -> npt.NDArray[np.int64]:
+        """Return the positions it kept among the rows it was given, ascending."""
+        table = pq.read_table(self.path, columns=["position"], filters=[("kept", "=", True)])
+        return np.sort(table["position"].to_numpy())
+
+
+def planned_steps(recipe: Recipe, pool: Dataset) -> list[PlannedStep]:
+    """Return the recipe's steps, each with the key of its result on this pool."""
+    key = pool_key(pool)
+    steps = []
+    for number, (step, selector) in enumerate(
+        zip(recipe.steps, recipe.selectors(), strict=True), start=1
+    ):
+        key = _digest(code_digest(), key, selector.name, selector.settings(), step.k)
+        steps.append(PlannedStep(number, selector, step.k, key))
+    return steps
+
+
+def remaining(pool: Dataset, steps: Sequence[PlannedStep]) -> npt.NDArray[np.int64]:
+    """Return the positions in the pool of the rows that all of `steps` kept, ascending."""
+    rows = np.arange(len(pool))
+    for step in steps:
+        rows = rows[step.kept_rows()]
+    return rows
+
+
+def run_step(step: PlannedStep, pool: Dataset, earlier: Sequence[PlannedStep]) -> Outcome:
+    """Run `step` on what the `earlier` ones kept of the pool, unless it is done already.
+
+    Raises
+    ------
+    TamisError
+        As the method raises it, with the step's number before it.
+    """
+    reused = step.done
+    if not reused:
+        rows = remaining(pool, earlier)
+        try:
+            step.selector.choose(pool.select(rows), step.k).save(step.path)
+        except TamisError as error:
+            raise type(error)(f"step {step.number}, {error}") from error
+    return _outcome(step, reused)
+
+
+def _outcome(step: PlannedStep, reused: bool) -> Outcome:
+    facts = pq.read_metadata(step.path)
+    written = json.loads(facts.metadata[b"tamis"])
+    return Outcome(
+        number=step.number,
+        method=step.selector.name,
+        settings=repr(step.selector),
+        key=step.key,
+        rows=facts.num_rows,
+        kept=written["kept"],
+        seconds=written["seconds"],
+        reused=reused,
+    )
+
+
+@cache
+def code_digest() -> str:
+    """Return a digest of the code that decides: a changed method never reuses an old result."""
+    root = Path(tamis.__file__).parent
+    digest = hashlib.blake2b(digest_size=16)
+    for folder in ("data", "kernels", "models", "prompting", "selectors"):
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _digest(*parts: object) -> str:
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,166 @@
+"""What is true of every selection method. A new one joins by one line in SELECTORS."""
+
+import json
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+import tamis
+from tamis.data.ids import example_ids
+from tamis.errors import BudgetError, DataError, SettingError
+from tamis.selectors import DSIR, Clean, Deduplicate, Random, chain
+from tamis.selectors.base import Selector
+
+WORDS = "red green blue moon sun star sky sea sand stone one two three".split()  # noqa: SIM905
+
+
+def texts(count, seed):
+    draw = np.random.default_rng(seed)
+    return [" ".join(draw.choice(WORDS, size=draw.integers(4, 30))) for _ in range(count)]
+
+
+TARGET = Dataset.from_dict({"text": texts(12, seed=7)})
+SELECTORS = [
+    Random(seed=0),
+    Clean(),
+    Deduplicate(near=0.7),
+    DSIR(target=TARGET, buckets=512, min_tokens=1),
+    chain(Deduplicate(), (Random(seed=1), 0.8), DSIR(target=TARGET, buckets=512, min_tokens=1)),
+]
+pytestmark = pytest.mark.parametrize("selector", SELECTORS, ids=lambda s: type(s).__name__)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Sixty rows, some of them copies, so that ties and duplicates are met."""
+    return Dataset.from_dict({"text": texts(50, seed=1) + texts(10, seed=1)})
+
+
+def contents(pool, selection):
+    return [pool[int(index)]["text"] for index in selection.indices]
+
+
+def test_no_method_is_missing(selector):
+    tested = {type(tested).name for tested in SELECTORS}
+    assert set(tamis.selectors.names()) <= tested
+    assert {kind.name for kind in every_subclass(Selector) if "name" in vars(kind)} == tested
+
+
+def every_subclass(kind):
+    for sub in kind.__subclasses__():
+        yield sub
+        yield from every_subclass(sub)
+
+
+@pytest.mark.parametrize("k", [1, 7, 30])
+def test_accounts_for_every_row(selector, pool, k):
+    picked = selector.select(pool, k)
+    kept = np.flatnonzero(picked.reasons == "kept")
+    assert sorted(picked.indices.tolist()) == kept.tolist()
+    assert len(kept) == k
+    assert all(isinstance(reason, str) and reason for reason in picked.reasons)
+    assert len(picked.scores) == picked.signals.num_rows == len(pool)
+    assert (picked.ids == example_ids(pool)).all()
+
+
+def test_row_order_changes_nothing(selector, pool):
+    shuffled = pool.shuffle(seed=1)
+    assert contents(pool, selector.select(pool, 9)) == contents(
+        shuffled, selector.select(shuffled, 9)
+    )
+
+
+@pytest.mark.parametrize(("workers", "batch_rows"), [(1, 1), (2, 7), (2, 1000)])
+def test_batches_and_workers_change_nothing(selector, pool, workers, batch_rows):
+    plain = selector.select(pool, 9)
+    other = selector.select(pool, 9, workers=workers, batch_rows=batch_rows)
+    assert other.indices.tolist() == plain.indices.tolist()
+    assert other.scores.tolist() == pytest.approx(plain.scores.tolist(), nan_ok=True, abs=0)
+    assert other.reasons.tolist() == plain.reasons.tolist()
+    assert other.signals.equals(plain.signals)
+
+
+def test_no_row_is_kept_without_a_score(selector, pool):
+    picked = selector.select(pool, 9)
+    assert not np.isnan(picked.scores[picked.indices]).any()
+
+
+def test_choosing_changes_no_setting(selector, pool):
+    before, printed = dict(vars(selector)), repr(selector)
+    selector.select(pool, 5)
+    assert vars(selector) == before
+    assert repr(selector) == printed
+
+
+def test_the_same_call_gives_the_same_choice(selector, pool):
+    assert selector.select(pool, 9).indices.tolist() == selector.select(pool, 9).indices.tolist()
+
+
+@pytest.mark.parametrize("k", [0, -1, 61, 1.5, 0.0, -0.5, float("nan"), True, "ten", 0.001])
+def test_an_impossible_budget_is_refused_in_one_line(selector, pool, k):
+    with pytest.raises(BudgetError, match=r"give|larger share") as raised:
+        selector.select(pool, k)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_share_is_rounded_down(selector, pool):
+    assert len(selector.select(pool, 0.16)) == 9  # of 60
+
+
+def test_without_k_the_method_s_own_rule_holds_or_k_is_asked_for(selector, pool):
+    if selector.needs_k:
+        with pytest.raises(BudgetError, match="k is missing"):
+            selector.select(pool)
+    else:
+        assert 1 <= len(selector.select(pool)) <= len(pool)
+
+
+def test_an_empty_pool_is_refused(selector):
+    with pytest.raises(DataError, match="the pool has no rows"):
+        selector.select(Dataset.from_dict({"text": []}), 1)
+
+
+def test_a_single_row_is_a_pool(selector):
+    row = Dataset.from_dict({"text": ["red green blue moon sun star sky sea"]})
+    assert selector.select(row, 1).indices.tolist() == [0]
+
+
+def test_a_misspelt_setting_is_named(selector):
+    with pytest.raises(SettingError, match="no setting 'sede'"):
+        type(selector)(sede=1)
+
+
+def test_settings_are_keywords(selector):
+    with pytest.raises(TypeError, match="settings are keywords"):
+        type(selector)(1)
+
+
+def test_settings_can_be_written_down(selector):
+    assert json.loads(json.dumps(selector.settings())) == selector.settings()
+
+
+def test_what_is_saved_is_read_back(selector, pool, tmp_path):
+    picked = selector.select(pool, 9)
+    read = type(picked).load(picked.save(tmp_path / "picked.parquet"))
+    assert read.indices.tolist() == picked.indices.tolist()
+    assert read.scores.tolist() == pytest.approx(picked.scores.tolist(), nan_ok=True, abs=0)
+    assert read.reasons.tolist() == picked.reasons.tolist()
+    assert read.signals.equals(picked.signals)
+    assert (read.ids == picked.ids).all()
+    assert read.method == picked.method
+
+
+def test_the_kept_rows_carry_id_score_rank_and_method(selector, pool):
+    picked = selector.select(pool, 9)
+    kept = picked.apply(pool)
+    assert kept["text"][:] == contents(pool, picked)
+    assert kept["tamis_rank"][:] == list(range(1, 10))
+    assert kept["tamis_score"][:] == picked.scores[picked.indices].tolist()
+    assert kept["tamis_method"][:] == [selector.name] * 9
+    assert kept["tamis_id"][0] == picked.ids[picked.indices[0]].tobytes().hex()
+
+
+def test_a_selection_is_applied_to_its_own_pool_only(selector, pool):
+    with pytest.raises(DataError, match="give the pool that was selected from"):
+        selector.select(pool, 9).apply(pool.select(range(20)))
