@@ -1,0 +1,139 @@
+"""Writing a data set to a file, of the kind that its name says."""
+
+import csv
+import gzip
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+from datasets import Dataset
+
+from tamis.data.files import written_aside
+from tamis.data.sources import kind_of
+from tamis.errors import DataError
+
+__all__ = ["save"]
+
+_ROWS = 1000
+_ROW_GROUP_BYTES = 2**25
+
+
+def save(dataset: Dataset, path: str | Path) -> Path:
+    """Write a data set as .parquet, .jsonl, .json, .csv or .arrow, each also .gz or .zst.
+
+    Rows stream through, and the file appears whole or not at all: what was at `path` stays
+    until all is written. JSON has no NaN and no infinity: they become null. CSV has neither
+    types nor null: lists and objects become JSON, null becomes ''.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    DataError
+        If the name says no kind that is written, the place cannot be written, or the disk
+        is full.
+    """
+    path = Path(path)
+    known = kind_of(path)
+    if known is None:
+        raise DataError(
+            f"{path}: not a kind of file that is written; give "
+            f"{', '.join(f'.{kind}' for kind in _WRITERS)}, each also .gz or .zst"
+        )
+    if path.is_dir():
+        raise DataError(f"{path}: a folder; give the name of a file")
+    kind, packing = known
+    rows = dataset.with_format("arrow")
+    with written_aside(path) as aside, aside.open("wb") as raw, _packed(raw, packing) as file:
+        _WRITERS[kind](file, rows.features.arrow_schema, rows.iter(_ROWS))
+    return path
+
+
+def _packed(raw: IO[bytes], packing: str) -> AbstractContextManager[IO[bytes]]:
+    if packing == "gz":
+        return cast(IO[bytes], gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
+    if packing == "zst":
+        return zstandard.ZstdCompressor().stream_writer(raw, closefd=False)
+    return nullcontext(raw)
+
+
+def _parquet(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        group: list[pa.Table] = []
+        for table in tables:
+            group.append(table.cast(schema))
+            if sum(part.nbytes for part in group) > _ROW_GROUP_BYTES:
+                writer.write_table(pa.concat_tables(group))
+                group.clear()
+        if group:
+            writer.write_table(pa.concat_tables(group))
+
+
+def _arrow(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    with pa.ipc.new_file(file, schema) as writer:
+        for table in tables:
+            writer.write_table(table.cast(schema))
+
+
+def _jsonl(file: IO[bytes], _: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    for table in tables:
+        file.write("".join(f"{_as_json(row)}\n" for row in table.to_pylist()).encode())
+
+
+def _json(file: IO[bytes], _: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    before = "[\n"
+    for table in tables:
+        for row in table.to_pylist():
+            file.write(f"{before}{_as_json(row)}".encode())
+            before = ",\n"
+    file.write(b"\n]\n" if before == ",\n" else b"[]\n")
+
+
+def _csv(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    text = TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.writer(text)
+    writer.writerow(schema.names)
+    for table in tables:
+        writer.writerows([_as_text(value) for value in row.values()] for row in table.to_pylist())
+    text.detach()
+
+
+_WRITERS: dict[str, Callable[[IO[bytes], pa.Schema, Iterator[pa.Table]], None]] = {
+    "parquet": _parquet,
+    "jsonl": _jsonl,
+    "json": _json,
+    "csv": _csv,
+    "arrow": _arrow,
+}
+
+
+def _as_json(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Put None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(held) for name, held in value.items()}
+    if isinstance(value, list):
+        return [_finite(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    return _as_json(value) if isinstance(value, bool | dict | list) else str(value)
