@@ -94,9 +94,10 @@ def near_misses(view: RunView, number: int, most: int) -> list[Example]:
 
 def kept_table(view: RunView) -> KeptTable:
     """Return kept rows evenly spaced by rank: as many as `TABLE_BYTES` have room for."""
-    ranks = np.unique(np.linspace(0, len(view.kept) - 1, TABLE_ROWS).astype(np.int64))
-    rows = [_safe_json(_cells(e)) for e in _kept_examples(view, ranks[ranks >= 0])]
-    while sum(map(len, (row.encode() for row in rows))) > TABLE_BYTES:
+    kept = len(view.kept)
+    ranks = np.linspace(0, kept - 1, min(kept, TABLE_ROWS)).astype(np.int64)
+    rows = [_safe_json(_cells(example)) for example in _kept_examples(view, ranks)]
+    while sum(len(row.encode()) for row in rows) > TABLE_BYTES:
         rows = rows[::2]
     return KeptTable(len(rows), Markup("[{}]").format(Markup(",\n").join(map(Markup, rows))))
 

@@ -1,7 +1,7 @@
 """The numbers of a report: rows by reason, distributions, and the mix of sources."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +152,12 @@ def length_shape(lengths: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) ->
     An empty row counts as one of one character. The medians are in characters.
     """
     logs = np.log10(np.maximum(lengths, 1))
-    return _shape(logs[kept], logs[~kept])
+    shape = _shape(logs[kept], logs[~kept])
+    if shape is None:
+        return None
+    return replace(
+        shape, kept_median=_median(lengths[kept]), dropped_median=_median(lengths[~kept])
+    )
 
 
 def source_mix(view: RunView, facts: RowFacts, most: int) -> list[Mix]:
@@ -214,5 +219,5 @@ def _shares(values: Floats, edges: Floats) -> Floats:
     return 100.0 * counts / max(len(values), 1)
 
 
-def _median(values: Floats) -> float:
+def _median(values: Floats | npt.NDArray[np.int64]) -> float:
     return float(np.median(values)) if len(values) else float("nan")

@@ -70,8 +70,10 @@ def _powers(low: float, high: float) -> list[float]:
 
     >>> [round(10**power) for power in _powers(1.4, 3.5)]
     [30, 100, 300, 1000, 3000]
+    >>> [round(10**power) for power in _powers(0.2, 5.1)]
+    [10, 100, 1000, 10000, 100000]
     """
-    between = [0.0, math.log10(3)] if high - low < 4 else [0.0]
+    between = [0.0, math.log10(3)] if high - low < 2.5 else [0.0]
     decades = range(math.floor(low), math.floor(high) + 1)
     powers = [decade + part for decade in decades for part in between]
     return [power for power in powers if low <= power <= high]

@@ -1,0 +1,111 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tamis.report.figures import length_shape, reason_counts, row_facts, score_shape, source_mix
+from tamis.selectors.selection import Selection
+
+
+def counts(made, most=8):
+    return [(count.name, count.rows) for count in reason_counts(made.selection, most)]
+
+
+def test_reasons_that_differ_by_an_id_alone_are_one_kind(step):
+    made = step(
+        [0.0] * 5, [0], ["", "copy of 1a2b3c4d…", "copy of 5e6f7a8b…", "short", "copy of 00aa…"]
+    )
+    assert counts(made) == [("copy of …", 3), ("short", 1)]
+
+
+def test_numbers_in_reasons_are_kept_unless_there_are_too_many_kinds(step):
+    reasons = ["", "over 5 lines", "over 6 lines", "over 6 lines", "a decade old"]
+    made = step([0.0] * 5, [0], reasons)
+    assert counts(made) == [("over 6 lines", 2), ("a decade old", 1), ("over 5 lines", 1)]
+    assert counts(made, most=2) == [("over … lines", 3), ("a decade old", 1)]
+
+
+def test_the_last_kind_sums_up_the_rest(step):
+    made = step([0.0] * 7, [0], ["", "a", "a", "a", "b", "c", "d"])
+    assert counts(made, most=2) == [("a", 3), ("3 other kinds of reason", 3)]
+
+
+@given(
+    reasons=st.lists(st.text("ab1…", max_size=3), min_size=1, max_size=30), most=st.integers(2, 5)
+)
+def test_every_dropped_row_is_counted_once(reasons, most):
+    rows = len(reasons)
+    selection = Selection([0], np.zeros(rows), ["kept", *reasons[1:]], pa.table({}))
+    kinds = reason_counts(selection, most)
+    assert sum(kind.rows for kind in kinds) == rows - 1
+    assert len(kinds) <= most
+
+
+def test_shares_of_each_group_sum_to_a_hundred(step):
+    shape = score_shape(step(np.random.default_rng(0).normal(size=500), range(40)).selection)
+    assert shape.kept.sum() == pytest.approx(100)
+    assert shape.dropped.sum() == pytest.approx(100)
+    assert (shape.kept_rows, shape.dropped_rows) == (40, 460)
+
+
+def test_a_few_kept_rows_far_off_are_not_pressed_into_the_last_bar(step):
+    # 10 of 10,000 rows: less than the half percent that is left out of a group's range.
+    scores = np.r_[np.linspace(100, 101, 10), np.linspace(0, 1, 9990)]
+    shape = score_shape(step(scores, range(10)).selection)
+    assert shape.edges[0] < 0.01
+    assert shape.edges[-1] > 100.9
+
+
+def test_one_far_row_does_not_flatten_the_picture(step):
+    scores = np.r_[np.linspace(0, 1, 1000), 1e9, -np.inf, np.nan]
+    shape = score_shape(step(scores, range(500, 1000)).selection)
+    assert shape.edges[-1] < 1.1
+    assert shape.dropped_rows == 501
+    assert shape.dropped[-1] > 0
+    assert shape.beyond >= 1
+
+
+@pytest.mark.parametrize("scores", [[np.nan] * 4, [3.0] * 4, [np.inf, 1.0, np.nan, 1.0]])
+def test_nothing_is_drawn_of_scores_that_tell_nothing_apart(step, scores):
+    assert score_shape(step(scores, [0]).selection) is None
+
+
+def test_medians_are_of_the_rows_and_not_of_the_bars(step):
+    shape = score_shape(step([1.0, 5, 100, 2, 4], [0, 1, 2]).selection)
+    assert (shape.kept_median, shape.dropped_median) == (5, 3)
+
+
+def test_lengths_are_characters_of_prompt_and_response(view):
+    run = view([{"prompt": "né", "completion": "字字"}, {"prompt": "", "completion": "x"}])
+    assert row_facts(run.pool).lengths.tolist() == [5, 1]  # with the line between the two
+
+
+def test_lengths_are_spread_in_decimal_logarithms_and_their_medians_are_not():
+    shape = length_shape(
+        np.array([0, 3, 10, 100, 1000]), np.array([True, True, False, False, False])
+    )
+    assert (shape.edges[0], shape.edges[-1]) == pytest.approx((0, 3), abs=0.02)
+    assert (shape.kept_median, shape.dropped_median) == (1.5, 100)
+
+
+def test_sources_before_and_after(pool, view, step):
+    run = view(pool(8), [step([0.0] * 8, [0, 3, 1])])  # sources 0 0 1 of 3, 3 and 2 rows
+    mix = source_mix(run, row_facts(run.pool), most=3)
+    assert [(m.source, m.pool, m.kept) for m in mix] == [
+        ("source 0", 3, 2), ("source 1", 3, 1), ("source 2", 2, 0)
+    ]  # fmt: skip
+
+
+def test_small_sources_are_summed_up(pool, view, step):
+    run = view(pool(8), [step([0.0] * 8, [0, 3, 1])])
+    mix = source_mix(run, row_facts(run.pool), most=2)
+    assert [(m.source, m.pool, m.kept) for m in mix] == [
+        ("source 0", 3, 2),
+        ("2 other sources", 5, 1),
+    ]
+
+
+def test_batches_without_a_source_count_as_one(view):
+    run = view([{"text": "a"}, {"text": "b"}])
+    assert source_mix(run, row_facts(run.pool), most=5)[0].pool == 2
