@@ -3,17 +3,15 @@
 A format is found by the columns that are there. Looked for in this order, the first that
 fits is taken; of columns parted by a bar, the first that is there:
 
-| format            | columns                                                              |
-| ----------------- | -------------------------------------------------------------------- |
-| messages          | messages (a list of objects with role and content)                   |
-| sharegpt          | conversations (a list of objects with from and value)                |
-| alpaca            | instruction, [input \\| context], output \\| response                |
-| prompt-completion | prompt \\| input \\| query, completion \\| response \\| output \\| target |
-| question-answer   | question, answer                                                     |
-| text              | text                                                                 |
-| alpaca            | instruction, [input \\| context]                                     |
-| prompt-completion | prompt \\| query                                                     |
-| question-answer   | question                                                             |
+    messages           messages: a list of objects with role and content
+    sharegpt           conversations: a list of objects with from and value
+    alpaca             instruction, [input | context], output | response
+    prompt-completion  prompt | input | query, completion | response | output | target
+    question-answer    question, answer
+    text               text
+    alpaca             instruction, [input | context]
+    prompt-completion  prompt | query
+    question-answer    question
 
 The last three are examples that have no response yet. Where the order finds the wrong one,
 `tamis.load(..., format=…)` or `columns={…}` says which. That is done by renaming columns,
@@ -21,7 +19,7 @@ so that what was said travels with the rows through anything: a chosen column ge
 format's own name, and a column that stood in its way is called `original_…`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,6 +39,8 @@ __all__ = [
     "Format",
     "Turns",
     "buffers",
+    "convert",
+    "exchange",
     "fields",
     "of",
     "renamed",
@@ -179,50 +179,64 @@ def fields(batch: pa.Table) -> Fields:
     form, columns = _found(batch.column_names)
     if form.name == "text":
         nothing = pa.repeat(_EMPTY, batch.num_rows)
-        return Fields(nothing, nothing, texts(batch[columns["text"]]))
-    if form.conversational:
-        prompt, response = _last_exchange(turns(batch))
-    else:
-        prompt = texts(batch[columns["prompt"]])
-        if "input" in columns:
-            prompt = _lines(prompt, texts(batch[columns["input"]]))
-        if "response" in columns:
-            response = texts(batch[columns["response"]])
-        else:
-            response = pa.repeat(_EMPTY, batch.num_rows)
+        return Fields(nothing, nothing, texts(batch[columns["text"]], columns["text"]))
+    prompt, response = exchange(batch)
     return Fields(prompt, response, _lines(prompt, response))
 
 
-def turns(batch: pa.Table) -> Turns:
-    """Return the turns of a batch of conversations (messages or ShareGPT).
+def exchange(batch: pa.Table) -> tuple[pa.LargeStringArray, pa.LargeStringArray]:
+    """Return prompt and response of each row, as `fields` does, of any format but text.
 
     Raises
     ------
     DataError
-        If a row is not a list of objects with role and content, or from and value.
+        If the pool is plain text, or no format fits.
     """
     form, columns = _found(batch.column_names)
+    if form.name == "text":
+        raise DataError(
+            f"column '{columns['text']}' is plain text, without prompt and response; "
+            "say columns={'prompt': …, 'response': …} if others have them"
+        )
+    if form.conversational:
+        return _last_exchange(turns(batch))
+    held = {role: texts(batch[name], name) for role, name in columns.items()}
+    prompt = _lines(held["prompt"], held["input"]) if "input" in held else held["prompt"]
+    return prompt, held.get("response", pa.repeat(_EMPTY, batch.num_rows))
+
+
+def turns(batch: pa.Table) -> Turns:
+    """Return the turns of each row, of any format but text.
+
+    Prompt and response are a user's and an assistant's turn; an empty one is none.
+
+    Raises
+    ------
+    DataError
+        If the pool is plain text, or a conversation is not a list of objects with role and
+        content, or from and value.
+    """
+    form, columns = _found(batch.column_names)
+    if not form.conversational:
+        return _as_turns(*exchange(batch))
     name = columns["turns"]
-    column = _one_array(batch[name])
-    if pa.types.is_null(column.type):
-        empty = pa.array([], pa.large_string())
-        return Turns(np.zeros(len(column) + 1, np.int64), empty, empty)
-    column = _without_null_rows(column)
-    says = column.flatten()
-    offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(column).to_numpy())])
+    lists = _one_array(batch[name])
+    said, counts = lists, np.zeros(len(lists), np.int64)
+    if pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type):
+        said, counts = lists.flatten(), pc.list_value_length(lists).fill_null(0).to_numpy()
     for role, content in (("role", "content"), ("from", "value")):
-        if pa.types.is_struct(says.type) and says.type.get_field_index(role) >= 0 <= (
-            says.type.get_field_index(content)
-        ):
-            speakers = texts(pc.struct_field(says, role))
+        if pa.types.is_struct(said.type) and {role, content} <= set(said.type.names):
             return Turns(
-                offsets.astype(np.int64),
-                _one_word_each(speakers),
-                texts(pc.struct_field(says, content)),
+                np.concatenate([[0], np.cumsum(counts)]),
+                _reworded(texts(pc.struct_field(said, role), name), _SPEAKERS),
+                texts(pc.struct_field(said, content), name),
             )
+    if not len(said) or not pc.count(said).as_py():
+        nothing = pa.array([], pa.large_string())
+        return Turns(np.zeros(batch.num_rows + 1, np.int64), nothing, nothing)
     raise DataError(
-        f"column '{name}' is {column.type}, but {form.name} are lists of objects with "
-        "role and content, or from and value; say columns={'text': …} for another column"
+        f"column '{name}' is {lists.type}, but {form.name} are lists of objects with role and "
+        "content, or from and value; say columns={'text': …} for another column"
     )
 
 
@@ -230,12 +244,18 @@ def sources(batch: pa.Table) -> pa.LargeStringArray | None:
     """Return where each row is from: the first column of source, domain, dataset; or None."""
     for name in ("source", "domain", "dataset"):
         if name in batch.column_names and not pa.types.is_nested(batch[name].type):
-            return texts(batch[name])
+            return texts(batch[name], name)
     return None
 
 
-def texts(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
+def texts(column: pa.Array | pa.ChunkedArray, name: str) -> pa.LargeStringArray:
     """Return a column of text or numbers as one large_string array, '' for null.
+
+    Parameters
+    ----------
+    column : pyarrow.Array or ChunkedArray
+    name : str
+        What an error calls it.
 
     Raises
     ------
@@ -247,7 +267,7 @@ def texts(column: pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
         array = array.cast(pa.large_string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise DataError(
-            f"a column of {array.type} has no text; say another: columns={{'text': …}}"
+            f"column '{name}' is {array.type}, which is no text; say another: columns={{'text': …}}"
         ) from error
     return array.fill_null(_EMPTY) if array.null_count else array
 
@@ -273,6 +293,46 @@ def buffers(array: pa.LargeStringArray) -> tuple[npt.NDArray[np.int64], npt.NDAr
         return np.zeros(1, np.int64), np.empty(0, np.uint8)
     offsets = np.frombuffer(starts, np.int64)[array.offset : array.offset + len(array) + 1]
     return offsets, np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
+
+
+def convert(dataset: Dataset, format: str) -> Dataset:
+    """Write the rows of a data set in another format.
+
+    Columns that begin with `tamis_` are kept, the others left out. Where a conversation of
+    several turns becomes a prompt and a response, they are as in `fields`; a prompt and a
+    response become a user's and an assistant's turn.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    format : str
+        'alpaca', 'messages', 'sharegpt', 'prompt-completion', 'question-answer' or 'text'.
+
+    Raises
+    ------
+    SettingError
+        If there is no such format.
+    DataError
+        If the rows are plain text, and another format is asked for.
+
+    Examples
+    --------
+    >>> pool = Dataset.from_dict({"prompt": ["1 + 1?"], "completion": ["2"]})
+    >>> convert(pool, "sharegpt")[0]
+    {'conversations': [{'from': 'human', 'value': '1 + 1?'}, {'from': 'gpt', 'value': '2'}]}
+    """
+    if format not in _WRITTEN:
+        raise SettingError(f"no format '{format}'; {did_you_mean(format, _WRITTEN)}")
+    rows = dataset.with_format("arrow")
+    if not len(rows):
+        return Dataset(_converted(rows[:], format))
+    return rows.map(
+        _converted,
+        fn_kwargs={"format": format},
+        batched=True,
+        remove_columns=rows.column_names,
+        desc=f"to {format}",
+    ).with_format(None)
 
 
 def renamed(
@@ -309,7 +369,9 @@ def renamed(
     {'prompt': 'original_prompt', 'q': 'prompt', 'a': 'response'}
     """
     wanted = dict(columns or {})
-    if columns and not (set(wanted) == {"text"} or {"prompt"} <= set(wanted) <= {"prompt", "response"}):
+    if columns and not (
+        set(wanted) == {"text"} or {"prompt"} <= set(wanted) <= {"prompt", "response"}
+    ):
         raise SettingError(
             f"columns={wanted}: give {{'text': …}}, or {{'prompt': …, 'response': …}}"
         )
@@ -322,10 +384,60 @@ def renamed(
         return {}
     known = [form for form in FORMATS if form.name == format]
     if not known:
-        raise SettingError(f"no format '{format}'; {did_you_mean(format, {f.name for f in FORMATS})}")
+        raise SettingError(
+            f"no format '{format}'; {did_you_mean(format, {f.name for f in FORMATS})}"
+        )
     changes = {old: f"original_{old}" for old in wanted if old in names and wanted[old] != old}
     changes |= {old: new for new, old in wanted.items() if old != new}
     return changes | _out_of_the_way(names, changes, format)
+
+
+def _converted(batch: pa.Table, format: str) -> pa.Table:
+    kept = [name for name in batch.column_names if name.startswith("tamis_")]
+    columns = {name: batch[name] for name in kept}
+    return pa.table(_WRITTEN[format](batch) | columns)
+
+
+def _as_text(batch: pa.Table) -> dict[str, pa.Array]:
+    return {"text": fields(batch).text}
+
+
+def _as_alpaca(batch: pa.Table) -> dict[str, pa.Array]:
+    form, columns = _found(batch.column_names)
+    prompt, response = exchange(batch)
+    given = pa.repeat(_EMPTY, batch.num_rows)
+    if form.name == "alpaca" and "input" in columns:
+        prompt = texts(batch[columns["prompt"]], columns["prompt"])
+        given = texts(batch[columns["input"]], columns["input"])
+    return {"instruction": prompt, "input": given, "output": response}
+
+
+def _as_pair(prompt: str, response: str) -> Callable[[pa.Table], dict[str, pa.Array]]:
+    return lambda batch: dict(zip((prompt, response), exchange(batch), strict=True))
+
+
+def _as_conversation(
+    column: str, role: str, content: str, words: Mapping[str, str]
+) -> Callable[[pa.Table], dict[str, pa.Array]]:
+    def written(batch: pa.Table) -> dict[str, pa.Array]:
+        offsets, roles, contents = turns(batch)
+        roles = _reworded(roles, words)
+        said = pa.StructArray.from_arrays([roles, contents], [role, content])
+        return {column: pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), said)}
+
+    return written
+
+
+_WRITTEN: dict[str, Callable[[pa.Table], dict[str, pa.Array]]] = {
+    "alpaca": _as_alpaca,
+    "messages": _as_conversation("messages", "role", "content", {}),
+    "prompt-completion": _as_pair("prompt", "completion"),
+    "question-answer": _as_pair("question", "answer"),
+    "sharegpt": _as_conversation(
+        "conversations", "from", "value", {USER: "human", ASSISTANT: "gpt"}
+    ),
+    "text": _as_text,
+}
 
 
 def _out_of_the_way(names: list[str], changes: dict[str, str], wanted: str) -> dict[str, str]:
@@ -392,23 +504,25 @@ def _lines(first: pa.LargeStringArray, second: pa.LargeStringArray) -> pa.LargeS
     return pc.binary_join_element_wise(first, between, second, _EMPTY)
 
 
-def _one_word_each(speakers: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Give a role one word, however it is called."""
-    coded = speakers.dictionary_encode()
-    words = [_SPEAKERS.get(word.lower(), word.lower()) for word in coded.dictionary.to_pylist()]
-    return pa.array(words, pa.large_string()).take(coded.indices)
-
-
-def _without_null_rows(lists: pa.ListArray) -> pa.ListArray:
-    """Make null an empty list."""
-    if not lists.null_count:
-        return lists
-    counts = pc.list_value_length(lists).fill_null(0).to_numpy()
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), lists.flatten())
+def _reworded(roles: pa.LargeStringArray, words: Mapping[str, str]) -> pa.LargeStringArray:
+    """Put other words for roles."""
+    coded = roles.dictionary_encode()
+    new = [words.get(word, word) for word in map(str.lower, coded.dictionary.to_pylist())]
+    return pa.array(new, pa.large_string()).take(coded.indices)
 
 
 def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
+def _as_turns(prompt: pa.LargeStringArray, response: pa.LargeStringArray) -> Turns:
+    """Put prompt and response one after the other; leave out what is empty."""
+    rows = len(prompt)
+    places = np.arange(2 * rows).reshape(2, rows).T.ravel()
+    said = np.concatenate([pc.binary_length(prompt), pc.binary_length(response)])[places] > 0
+    roles = pa.array([USER, ASSISTANT], pa.large_string()).take(
+        pa.array((places >= rows)[said] * 1)
+    )
+    contents = pa.concat_arrays([prompt, response]).take(pa.array(places[said]))
+    ends = np.cumsum(said.reshape(rows, 2).sum(axis=1))
+    return Turns(np.concatenate([[0], ends]), roles, contents)

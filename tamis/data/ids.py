@@ -14,6 +14,7 @@ normalisation, no stripping of white space.
 import binascii
 from collections import OrderedDict
 from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ from tamis.errors import DataError
 __all__ = ["batch_ids", "example_ids", "id_array", "id_texts", "ids_of"]
 
 _MEMORY = 4
+_NOTHING = pa.scalar(b"", pa.large_binary())
 _known: OrderedDict[str, npt.NDArray[np.void]] = OrderedDict()
 
 
@@ -53,13 +55,10 @@ def example_ids(pool: Dataset) -> npt.NDArray[np.void]:
 def batch_ids(batch: pa.Table) -> npt.NDArray[np.void]:
     """Return the id of every row of a batch: V16 array of shape (batch.num_rows,)."""
     offsets, data = formats.buffers(_serialised(batch))
-    content = memoryview(data)
+    content = data.data
     bounds = offsets.tolist()
     digests = b"".join(
-        [
-            blake2b(content[start:end], digest_size=16).digest()
-            for start, end in zip(bounds, bounds[1:], strict=False)
-        ]
+        [blake2b(content[start:end], digest_size=16).digest() for start, end in pairwise(bounds)]
     )
     return np.frombuffer(digests, "V16")
 
@@ -83,13 +82,13 @@ def ids_of(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.void]:
     DataError
         If a text is not 32 hexadecimal digits.
     """
-    column = formats.texts(texts)
+    column = formats.texts(texts, "example_id")
     lengths = pc.binary_length(column)
     wrong = pc.index(pc.equal(lengths, 32), False).as_py()
     if wrong < 0:
         offsets, data = formats.buffers(column)
         try:
-            return np.frombuffer(binascii.unhexlify(data[offsets[0] : offsets[-1]]), "V16")
+            return np.frombuffer(binascii.unhexlify(data[offsets[0] : offsets[-1]].data), "V16")
         except binascii.Error:
             digits = pc.match_substring_regex(column, "^[0-9a-fA-F]{32}$")
             wrong = pc.index(digits, False).as_py()
@@ -104,37 +103,36 @@ def id_array(ids: npt.NDArray[np.void]) -> pa.FixedSizeBinaryArray:
 
 def _serialised(batch: pa.Table) -> pa.LargeBinaryArray:
     """Write the turns of each row as bytes that no other turns give."""
-    if formats.of(batch).conversational:
+    form = formats.of(batch)
+    if form.conversational:
         says = formats.turns(batch)
-        written = _written(says.roles, says.contents)
-        starts, _ = formats.buffers(written)
+        turns = _joined(*_written(says.roles, says.contents))
+        starts, _ = formats.buffers(turns)
+        rows = pa.py_buffer(starts[says.offsets])
         return pa.LargeBinaryArray.from_buffers(
-            pa.large_binary(),
-            batch.num_rows,
-            [None, pa.py_buffer(starts[says.offsets]), written.buffers()[2]],
+            pa.large_binary(), batch.num_rows, [None, rows, turns.buffers()[2]]
         )
-    prompt, response, text = formats.fields(batch)
-    if formats.of(batch).name == "text":
-        return _written("", text)
-    return _joined(_written(formats.USER, prompt), _written(formats.ASSISTANT, response))
+    if form.name == "text":
+        return _joined(*_written("", formats.fields(batch).text))
+    prompt, response = formats.exchange(batch)
+    return _joined(*_written(formats.USER, prompt), *_written(formats.ASSISTANT, response))
 
 
 def _written(
     roles: pa.LargeStringArray | str, contents: pa.LargeStringArray
-) -> pa.LargeBinaryArray:
-    """Write one turn a row: lengths, role, content; nothing where there is no content."""
+) -> tuple[pa.LargeBinaryArray, pa.LargeBinaryArray]:
+    """Return one turn a row in two parts: lengths and role, and content; '' where it is ''."""
     if isinstance(roles, str):
         roles = pa.repeat(pa.scalar(roles, pa.large_string()), len(contents))
-    sizes = np.stack([pc.binary_length(part).to_numpy() for part in (roles, contents)], axis=1)
-    sizes = np.ascontiguousarray(sizes, "<i8")
+    sizes = np.empty((len(contents), 2), "<i8")
+    sizes[:, 0], sizes[:, 1] = pc.binary_length(roles), pc.binary_length(contents)
     lengths = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(16), len(contents), [None, pa.py_buffer(sizes)]
     )
-    turn = _joined(*(part.cast(pa.large_binary()) for part in (lengths, roles, contents)))
-    if sizes[:, 1].all():
-        return turn
-    return pc.if_else(pa.array(sizes[:, 1] > 0), turn, pa.scalar(b"", pa.large_binary()))
+    head = _joined(lengths.cast(pa.large_binary()), roles.cast(pa.large_binary()))
+    said = pa.array(sizes[:, 1] > 0)
+    return pc.if_else(said, head, _NOTHING), contents.cast(pa.large_binary())
 
 
 def _joined(*parts: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
-    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+    return pc.binary_join_element_wise(*parts, _NOTHING)

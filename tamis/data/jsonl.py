@@ -326,15 +326,14 @@ def _misread(array: pa.Array | pa.ChunkedArray, depth: int = 1) -> bool:
     return False
 
 
-def _depth(value: object) -> int:
+def _depth(value: dict[str, Any]) -> int:
     """Return how many lists and objects lie within each other."""
-    depth, level = 0, [value]
+    depth = 0
+    level: list[Any] = [value]
     while level:
         depth += 1
-        inner: list[object] = []
-        for held in level:
-            inner += held.values() if isinstance(held, dict) else held
-        level = [held for held in inner if isinstance(held, dict | list)]
+        held = [list(v.values()) if isinstance(v, dict) else v for v in level]
+        level = [v for values in held for v in values if isinstance(v, dict | list)]
     return depth
 
 

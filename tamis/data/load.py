@@ -12,11 +12,10 @@ prompt, response and text in `tamis.data.formats`.
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -35,7 +34,7 @@ from tamis.errors import DataError
 
 __all__ = ["Source", "load", "rejected"]
 
-Source = str | Path | Dataset | pa.Table | pd.DataFrame | list[dict[str, Any]]
+Source: TypeAlias = str | Path | Dataset | pa.Table | pd.DataFrame | list[dict[str, Any]]
 """What can be read: a name, or rows in memory."""
 
 _RULE = "1"  # another way of reading is another number, or old pools would be taken for new
@@ -180,9 +179,7 @@ def _origin(file: File) -> _Origin:
     )
 
 
-def _make(
-    name: str, origins: list[_Origin], folder: Path, *, strict: bool, progress: bool
-) -> None:
+def _make(name: str, origins: list[_Origin], folder: Path, *, strict: bool, progress: bool) -> None:
     """Write the pool of some origins to a folder, which appears whole or not at all."""
     part = folder.with_name(f"{folder.name}.part")
     for old in (part, folder):  # what a killed run left; the lock is ours
@@ -199,7 +196,7 @@ def _make(
         with bar:
             rows, aside = _write(origins, part, bar, strict)
         if not rows:
-            raise DataError(f"{name}: {_why_nothing(aside)}")
+            raise DataError(_why_nothing(name, aside))
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -237,11 +234,10 @@ def _heads(origins: list[_Origin]) -> Shape:
     """Look at the first rows of every file."""
     seen = Shape()
     for origin in origins:
-        with closing(origin.pieces(None, lambda _: None)) as pieces:
-            for piece in islice(pieces, _HEAD):
-                if not isinstance(piece, Unreadable):
-                    seen.see(piece)
-                    break
+        pieces = islice(origin.pieces(None, lambda _: None), _HEAD)
+        readable = (piece for piece in pieces if not isinstance(piece, Unreadable))
+        for piece in islice(readable, 1):
+            seen.see(piece)
     return seen
 
 
@@ -326,11 +322,14 @@ def _refusal(origin: str, row: Unreadable) -> DataError:
     )
 
 
-def _why_nothing(aside: _Aside) -> str:
+def _why_nothing(name: str, aside: _Aside) -> str:
     if aside.first is None:
-        return "no rows; give data that has some"
-    first = f"{_place(aside.first['file'], aside.first['line'])}: {aside.first['reason']}"
-    return f"no row can be used, {aside.count} set aside; the first: {first}"
+        return f"{name}: no rows; give data that has some"
+    first = _place(aside.first["file"], aside.first["line"]).removeprefix(name).lstrip(", ")
+    return (
+        f"{name}: no row can be used, {aside.count} set aside; "
+        f"the first{f', {first}' if first else ''}: {aside.first['reason']}"
+    )
 
 
 def _place(origin: str, line: int | None) -> str:

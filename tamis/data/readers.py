@@ -23,6 +23,7 @@ Moved = Callable[[int], object]
 PACKINGS = ("gz", "zst")
 _BATCH_BYTES = 2**24
 _GROUP = 1000
+_IPC_FILE = b"ARROW1\0\0"
 
 
 def read_file(
@@ -46,11 +47,13 @@ def read_file(
     elif packing:
         with NamedTemporaryFile(suffix=f".{kind}") as unpacked:
             cut = _unpacked(stream, unpacked)
-            for piece in _TABLES[kind](Path(unpacked.name)):
-                yield piece._replace(reason=cut) if cut and isinstance(piece, Unreadable) else piece
+            whole = _TABLES[kind](Path(unpacked.name))
+            yield from whole if not cut else (p for p in whole if not isinstance(p, Unreadable))
+            if cut:
+                yield Unreadable(None, cut, "")
     else:
         yield from _TABLES[kind](path)
-    
+
 
 def _unpacked(stream: Iterator[bytes], file: IO[bytes]) -> str:
     """Write a stream to a file as far as it goes; return why it broke off, if it did."""
@@ -67,7 +70,7 @@ def _parquet(path: Path) -> Iterator[Piece]:
     try:
         file = pq.ParquetFile(path, memory_map=True)
     except (pa.ArrowInvalid, OSError) as error:
-        yield Unreadable(None, f"not a Parquet file ({_first_line(error)})", "")
+        yield Unreadable(None, f"not a Parquet file ({_one_line(error)})", "")
         return
     row_bytes = sum(
         file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)
@@ -77,20 +80,33 @@ def _parquet(path: Path) -> Iterator[Piece]:
 
 
 def _arrow(path: Path) -> Iterator[Piece]:
-    mapped = pa.memory_map(str(path))
-    try:
+    with pa.memory_map(str(path)) as mapped:
+        try:
+            schema, batches, has_end = _opened(mapped)
+        except (pa.ArrowInvalid, OSError) as error:
+            yield Unreadable(None, f"not an Arrow file ({_one_line(error)})", "")
+            return
+        yield from _batches(batches, schema)
+        if not has_end:
+            yield Unreadable(None, "the file has no end: rows may be missing", "")
+
+
+def _opened(mapped: pa.MemoryMappedFile) -> tuple[pa.Schema, Iterable[pa.RecordBatch], bool]:
+    """Open an IPC file or stream; return its schema and batches, and whether it has its end.
+
+    A file is a stream behind its first eight bytes, and can be read as one without its end.
+    """
+    is_file = mapped.read(len(_IPC_FILE)) == _IPC_FILE
+    if is_file:
         try:
             file = pa.ipc.open_file(mapped)
-            batches = (file.get_batch(i) for i in range(file.num_record_batches))
-            schema = file.schema
         except pa.ArrowInvalid:
-            mapped.seek(0)
-            batches = pa.ipc.open_stream(mapped)
-            schema = batches.schema
-    except (pa.ArrowInvalid, OSError) as error:
-        yield Unreadable(None, f"not an Arrow file ({_first_line(error)})", "")
-        return
-    yield from _batches(batches, schema)
+            pass
+        else:
+            return file.schema, map(file.get_batch, range(file.num_record_batches)), True
+    mapped.seek(len(_IPC_FILE) if is_file else 0)
+    stream = pa.ipc.open_stream(mapped)
+    return stream.schema, stream, not is_file
 
 
 def _batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[Piece]:
@@ -102,7 +118,7 @@ def _batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[P
             yield from _valid(pa.Table.from_batches([batch]), row)
             row += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
-        yield Unreadable(row, f"damaged, nothing after it can be read ({_first_line(error)})", "")
+        yield Unreadable(row, f"damaged, nothing after it can be read ({_one_line(error)})", "")
 
 
 def _valid(table: pa.Table, row: int) -> Iterator[Piece]:
@@ -112,7 +128,7 @@ def _valid(table: pa.Table, row: int) -> Iterator[Piece]:
     except pa.ArrowInvalid as error:
         if table.num_rows == 1:
             utf8 = "UTF8" in str(error)
-            yield Unreadable(row, "not UTF-8" if utf8 else _first_line(error), "")
+            yield Unreadable(row, "not UTF-8" if utf8 else _one_line(error), "")
             return
         half = table.num_rows // 2
         yield from _valid(table.slice(0, half), row)
@@ -172,7 +188,7 @@ class _Records:
         self._lost: list[Unreadable] = []
 
     def __iter__(self) -> Iterator[tuple[int, list[str] | Unreadable]]:
-        reader = csv.reader(iter(self._next_line, None), strict=True)  # type: ignore[arg-type]
+        reader = csv.reader(iter(self._next_line, None), strict=True)
         while True:
             self._taken.clear()
             try:
@@ -180,8 +196,9 @@ class _Records:
             except csv.Error as error:
                 line, text = self._taken[0]
                 self._waiting.extendleft(reversed(self._taken[1:]))
-                yield line, self._faults.get(line) or Unreadable(
-                    line, f"not CSV ({error})", shown(text)
+                yield (
+                    line,
+                    self._faults.get(line) or Unreadable(line, f"not CSV ({error})", shown(text)),
                 )
                 reader = csv.reader(iter(self._next_line, None), strict=True)
                 continue
@@ -227,5 +244,5 @@ _TABLES: dict[str, Callable[[Path], Iterator[Piece]]] = {
 KINDS = (*_TEXT, *_TABLES)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0].rstrip(". ")
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".")

@@ -15,7 +15,7 @@ does not depend on the order of rows, nor on how they are read.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +24,7 @@ from tamis.data.pieces import Columns, Rows, Unreadable, shown
 
 __all__ = ["BrokenNumber", "Misfit", "Shape", "WholeNumber", "conformed", "fitted"]
 
-Kind = pa.DataType | str
+Kind: TypeAlias = pa.DataType | str
 
 TEXT = pa.large_string()
 _BEYOND = "a whole number beyond 64 bits"
@@ -148,7 +148,7 @@ def conformed(piece: Rows | Columns, schema: pa.Schema) -> tuple[pa.Table, list[
         try:
             return _cast(piece.table, schema), []
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-            piece = Rows(piece.lines, piece.table.to_pylist())
+            piece = Rows(list(piece.lines), piece.table.to_pylist())
     kept: list[dict[str, Any]] = []
     misfits: list[Unreadable] = []
     for number, row in enumerate(piece.values):
@@ -214,7 +214,7 @@ def _text(value: object, place: str) -> str:
 def _kind(value: object) -> Kind:
     if isinstance(value, bool):
         return pa.bool_()
-    if isinstance(value, WholeNumber) or (isinstance(value, int)):
+    if isinstance(value, WholeNumber | int):
         return pa.int64() if int(value) in _INT64 else _BEYOND
     if isinstance(value, BrokenNumber | float):
         return pa.float64()
@@ -254,9 +254,8 @@ def _joined(kinds: Iterable[Kind]) -> pa.DataType:
 
 
 def _is_list(type: pa.DataType) -> bool:
-    return (
-        pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type)
-    )
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(kind(type) for kind in kinds)
 
 
 def _make(what: object) -> str:

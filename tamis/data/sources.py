@@ -61,8 +61,8 @@ def find(name: str | Path) -> list[File]:
     if path.is_file():
         return [_known(path)]
     if glob.has_magic(str(name)):
-        files = [_known(Path(p)) for p in sorted(glob.glob(str(name), recursive=True))
-                 if Path(p).is_file()]  # fmt: skip
+        names = sorted(glob.glob(str(name), recursive=True))  # noqa: PTH207 - it takes full paths
+        files = [_known(Path(name)) for name in names if Path(name).is_file()]
         if not files:
             raise DataError(f"{name}: no file has such a name")
         return files
@@ -119,7 +119,10 @@ def hub_rows(name: str) -> tuple[str, Callable[[], Iterator[Piece]]]:
             repository, split=split or "train", revision=revision, streaming=True
         )
     except Exception as error:  # whatever a network and a stranger's data can raise
-        raise DataError(f"{name}: {_one_line(error)}") from error
+        raise DataError(
+            f"{name}: the hub gives no such data ({_one_line(error)}); check the name, the "
+            "split and the network, or give a file"
+        ) from error
 
     def pieces() -> Iterator[Piece]:
         row = 1

@@ -78,8 +78,8 @@ def line_chunks(
     try:
         for block in _marked(stream):
             if too_long:
-                _, end, block = block.partition(b"\n")
-                line, too_long = line + len(end), not end
+                _, newline, block = block.partition(b"\n")
+                line, too_long = line + len(newline), not newline
             rest += block
             end = rest.rfind(b"\n", len(rest) - len(block)) + 1
             if end:
