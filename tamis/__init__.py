@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tamis.data.load import load as load
     from tamis.data.load import rejected as rejected
     from tamis.data.save import save as save
-    from tamis.pipelines.run import run as run
+    from tamis.flows.curate import run as run
 
 __version__ = "0.1.0"
 
@@ -20,12 +20,12 @@ _HOMES = {
     "catalog": "tamis.data.catalog",
     "load": "tamis.data.load",
     "rejected": "tamis.data.load",
-    "run": "tamis.pipelines.run",
+    "run": "tamis.flows.curate",
     "save": "tamis.data.save",
 }
 _ROOMS = {"data", "errors", "models", "pipelines", "prompting", "report", "selectors"}
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are strings
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute can be anything

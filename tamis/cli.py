@@ -282,7 +282,7 @@ def report(
 ) -> None:
     """Write the page of a run."""
     from tamis.pipelines.runs import find
-    from tamis.report import write_run_report
+    from tamis.report.of_run import write_run_report
 
     page = write_run_report(find(run_id))
     if open_:
@@ -406,7 +406,7 @@ def _show(run: "Run", as_json: bool) -> None:
     out.print(f"Report: {run.report}", soft_wrap=True)
     out.print("Next:")
     out.print(f"  tamis explain {run.id} {first}", soft_wrap=True)
-    out.print('  tamis sql "SELECT reason, count(*) FROM selections GROUP BY ALL ORDER BY 2 DESC"')
+    out.print(f"  tamis sql \"SELECT reason, count(*) FROM selections GROUP BY ALL\"")
     out.print(f"  tamis export {run.id} --to out/curated.jsonl --format messages", soft_wrap=True)
 
 

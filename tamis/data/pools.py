@@ -4,11 +4,11 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from tamis.data.files import home
-from tamis.data.load import Source, load
+from tamis.data.files import home, written_aside
+from tamis.data.load import Source, load, rejected
 from tamis.errors import DataError
 
-__all__ = ["open_pool", "pool_key", "stored"]
+__all__ = ["file_of", "open_pool", "pool_key", "stored"]
 
 
 def pool_key(pool: Dataset) -> str:
@@ -20,8 +20,10 @@ def pool_key(pool: Dataset) -> str:
         If it does not: it was made or changed in memory. `stored` writes it down.
     """
     if not _lies_whole(pool):
-        raise DataError("the pool was made or changed in memory; give it to tamis.data.pools.stored")
-    return Path(pool.cache_files[0]["filename"]).parent.name
+        raise DataError(
+            "the pool was made or changed in memory; give it to tamis.data.pools.stored"
+        )
+    return file_of(pool).parent.name
 
 
 def open_pool(key: str) -> Dataset:
@@ -38,11 +40,26 @@ def open_pool(key: str) -> Dataset:
     return Dataset.from_file(str(path))
 
 
-def stored(source: Source) -> Path:
-    """Write rows in memory down, unless they lie in a file; return the file, for `load`."""
+def stored(source: Source) -> Dataset:
+    """Return the rows of `source` as a pool that lies whole in the home folder.
+
+    Rows in memory, and those whose columns were renamed, are written down; the rows that
+    were set aside when they were read stay with them.
+    """
     pool = load(source, progress=False)
-    if not _lies_whole(pool):
-        pool = load(pool.flatten_indices().data.table, progress=False)
+    if _lies_whole(pool):
+        return pool
+    copy = load(pool.flatten_indices().data.table, progress=False)
+    aside = rejected(pool)
+    path = file_of(copy).with_name("rejected.parquet")
+    if len(aside) and not path.exists():
+        with written_aside(path) as part:
+            aside.to_parquet(part)
+    return copy
+
+
+def file_of(pool: Dataset) -> Path:
+    """Return the Arrow file of a pool that lies in the home folder."""
     return Path(pool.cache_files[0]["filename"])
 
 

@@ -2,8 +2,9 @@
 
 import os
 
-# Read by Prefect when it is imported, and by the server it starts: quiet, offline, patient.
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+# Read by Prefect when it is imported, and by the server it starts: offline, patient, and quiet,
+# because what goes wrong is raised, and said once.
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")

@@ -20,14 +20,14 @@ from prefect.settings import (
 from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
 from tamis.data.load import Source, load
-from tamis.data.pools import open_pool, pool_key, stored
+from tamis.data.pools import file_of, open_pool, pool_key, stored
 from tamis.errors import RunError, TamisError
 from tamis.pipelines import runs
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.runs import Run
 from tamis.pipelines.steps import Outcome, planned_steps
 from tamis.pipelines.steps import run_step as run_planned
-from tamis.report import write_run_report
+from tamis.report.of_run import write_run_report
 from tamis.selectors.base import Budget
 
 __all__ = ["curate", "run"]
@@ -114,8 +114,9 @@ def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
         strict=recipe.strict,
         progress=progress,
     )
-    runs.write_pool_facts(run_id, pool)
-    return pool_key(pool)
+    whole = stored(pool)
+    runs.write_pool_facts(run_id, whole)
+    return pool_key(whole)
 
 
 @task(
@@ -191,7 +192,7 @@ def _as_text(source: Source | None) -> str | None:
     """Return a source as the text a recipe can hold; rows in memory are written down first."""
     if source is None or isinstance(source, str | Path):
         return None if source is None else str(source)
-    return str(stored(source))
+    return str(file_of(stored(source)))
 
 
 def _check_server() -> None:

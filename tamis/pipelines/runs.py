@@ -22,7 +22,8 @@ from datasets import Dataset
 from filelock import FileLock, Timeout
 
 import tamis
-from tamis.data.catalog import RunRecord, catalog, write_examples
+from tamis.data import catalog
+from tamis.data.catalog import RunRecord, write_examples
 from tamis.data.files import home, written_aside
 from tamis.data.load import load, rejected
 from tamis.data.pools import open_pool, pool_key
@@ -30,7 +31,7 @@ from tamis.data.save import save
 from tamis.errors import RunError, did_you_mean
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.steps import Outcome, PlannedStep
-from tamis.selectors.chain import joined
+from tamis.selectors.chained import joined
 from tamis.selectors.selection import Selection
 
 __all__ = [
@@ -138,7 +139,7 @@ class Run:
 
 def runs() -> list[Run]:
     """Return every run, newest first."""
-    return [Run(record.run_id, record) for record in reversed(catalog().runs())]
+    return [Run(record.run_id, record) for record in reversed(catalog.runs())]
 
 
 def find(name: str) -> Run:
@@ -198,7 +199,7 @@ def recorded(recipe: Recipe, run_id: str) -> Iterator[Run]:
     try:
         with written_aside(run.folder / "recipe.yaml") as aside:
             aside.write_text(recipe.as_yaml(), encoding="utf-8")
-        catalog().record_run(record)
+        catalog.record_run(record)
         try:
             yield run
         except BaseException as error:
@@ -214,7 +215,7 @@ def note(run_id: str, **known: Any) -> None:  # noqa: ANN401 - fields of a RunRe
     record = find(run_id).record
     if "status" in known:
         known["finished"] = datetime.now(UTC)
-    catalog().record_run(replace(record, **known))
+    catalog.record_run(replace(record, **known))
 
 
 def write_pool_facts(run_id: str, pool: Dataset) -> None:

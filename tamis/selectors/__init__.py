@@ -22,7 +22,7 @@ REGISTRY = {
 
 _CLASSES = {class_name: method for method, class_name in REGISTRY.items()}
 
-__all__ = ["chain", "get", "names", *_CLASSES]  # noqa: PLE0604 - the names are strings
+__all__ = ["chain", "get", "names", *_CLASSES]
 
 
 def names() -> list[str]:
@@ -48,5 +48,5 @@ def __getattr__(name: str) -> object:
     if name in _CLASSES:
         return get(_CLASSES[name])
     if name in {"chain", "Chain"}:
-        return getattr(import_module("tamis.selectors.chain"), name)
+        return getattr(import_module("tamis.selectors.chained"), name)
     raise AttributeError(f"module 'tamis.selectors' has no attribute '{name}'")
