@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +102,6 @@ class Generation:
         return self.texts[0]
 
 
-@runtime_checkable
 class LanguageModel(Protocol):
     """A model of text: scores it, and writes it."""
 
@@ -152,7 +151,6 @@ class LanguageModel(Protocol):
         ...
 
 
-@runtime_checkable
 class Embedder(Protocol):
     """A model that turns texts into points."""
 
