@@ -1,0 +1,53 @@
+"""Tiny real models that tests share."""
+
+import numpy as np
+from datasets import Dataset
+
+
+class Numbers:
+    """An embedder of texts that are numbers: "3 4" is the vector (3, 4), "" has none.
+
+    Other texts get the lengths of their first three words. `asked` counts texts.
+    """
+
+    fingerprint = "numbers"
+
+    def __init__(self):
+        self.asked = 0
+
+    def __eq__(self, other):
+        return isinstance(other, Numbers)
+
+    def embed(self, texts):
+        self.asked += len(texts)
+        rows = [self._vector(text) for text in texts]
+        width = max(map(len, rows))
+        return np.array([row or [np.nan] * width for row in rows], np.float32)
+
+    def _vector(self, text):
+        words = text.split()
+        try:
+            return [float(word) for word in words]
+        except ValueError:
+            return [float(len(word)) for word in (words + ["", "", ""])[:3]]
+
+
+class Letters:
+    """An embedder by hashed words: 256 signs, rows of length 1; what a bag of words knows."""
+
+    fingerprint = "letters"
+
+    def embed(self, texts):
+        vectors = np.zeros((len(texts), 256), np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                place = sum(ord(letter) * 31**i for i, letter in enumerate(word[:8]))
+                vectors[row, place % 256] += 1 if place // 256 % 2 else -1
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(length, length, np.nan)
+
+
+def pool_at(*points, **columns):
+    """Return a pool whose texts are these points; more columns by name."""
+    texts = [" ".join(map(str, point)) for point in points]
+    return Dataset.from_dict({"text": texts, **columns})
