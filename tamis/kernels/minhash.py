@@ -41,6 +41,7 @@ __all__ = [
     "shingle_sets",
     "signatures",
     "text_keys",
+    "word_hashes",
 ]
 
 _MOST_HASHES = 128
@@ -76,17 +77,15 @@ def bands_for(near: float, recall: float) -> tuple[int, int]:
     >>> bands_for(0.8, 0.99)
     (16, 6)
     """
-    best = _bands(near, recall, 1), 1
-    for rows in range(2, _MOST_HASHES + 1):
-        bands = _bands(near, recall, rows)
-        if bands * rows <= _MOST_HASHES:
-            best = bands, rows
-    return best
+    rows = 1
+    while (rows + 1) * _bands(near, recall, rows + 1) <= _MOST_HASHES:
+        rows += 1
+    return _bands(near, recall, rows), rows
 
 
 def _bands(near: float, recall: float, rows: int) -> int:
-    missed = -math.expm1(rows * math.log(near)) if near < 1 else 0.0
-    return 1 if missed == 0 else math.ceil(math.log1p(-recall) / math.log(missed) - 1e-9)
+    agreed = near**rows
+    return 1 if agreed == 1 else math.ceil(math.log1p(-recall) / math.log1p(-agreed))
 
 
 def permutations(count: int) -> npt.NDArray[np.uint32]:
@@ -170,7 +169,7 @@ def signatures(
     signed, counts = np.empty((n, permutations.shape[1]), np.uint32), np.empty(n, np.int32)
     words, shingles = _room(offsets)
     for text in range(n):
-        found = _words(data, offsets[text], offsets[text + 1], table, words)
+        found = word_hashes(data, offsets[text], offsets[text + 1], table, words)
         counts[text] = _shingles(words[:found], ngram, shingles)
         _sign(shingles[: counts[text]], permutations[0], permutations[1], signed[text])
     return signed, counts
@@ -220,7 +219,7 @@ def shingle_sets(
     hashes = np.empty(offsets[n] - offsets[0] + n, np.uint32)
     words, shingles = _room(offsets)
     for text in range(n):
-        found = _words(data, offsets[text], offsets[text + 1], table, words)
+        found = word_hashes(data, offsets[text], offsets[text + 1], table, words)
         count = _shingles(words[:found], ngram, shingles)
         shingles[:count].sort()
         end = bounds[text]
@@ -258,7 +257,9 @@ def _room(offsets: Offsets) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _words(data: Texts, start: int, stop: int, table: Table, words: npt.NDArray[np.uint64]) -> int:
+def word_hashes(
+    data: Texts, start: int, stop: int, table: Table, words: npt.NDArray[np.uint64]
+) -> int:
     """Write the hash of each word of `data[start:stop]` to `words`; return how many."""
     count = 0
     word = _START  # no word yet
