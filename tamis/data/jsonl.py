@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from tamis.data.pieces import RAW, Columns, Piece, Rows, Unreadable, shown
-from tamis.data.shapes import BrokenNumber, WholeNumber
+from tamis.data.shapes import HALF_PAIR, BrokenNumber, WholeNumber
 from tamis.data.streams import LARGEST_ROW, Cut, Lines, line_chunks
 
 __all__ = ["DEEPEST", "json_lines", "json_values", "why_not_text"]
@@ -100,6 +100,7 @@ def _table(data: bytes, schema: pa.Schema) -> pa.Table | None:
             pa.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
             pa.json.ParseOptions(explicit_schema=known, unexpected_field_behavior="infer"),
         )
+        table.validate()  # null in a list of objects comes out wrong (pyarrow 26)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
     if not _has_lines(data, table.num_rows) or any(_misread(c) for c in table.columns):
@@ -163,7 +164,7 @@ def _object(value: object, text: str) -> dict[str, Any] | str:
     if text.count("{") + text.count("[") > DEEPEST and _depth(value) > DEEPEST:
         return f"nested more than {DEEPEST} deep"
     if _HALF_PAIR.search(text) and not _encodable(json.dumps(value, ensure_ascii=False)):
-        return "half a surrogate pair, which is no text"
+        return HALF_PAIR
     return value
 
 

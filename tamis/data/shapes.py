@@ -26,6 +26,7 @@ __all__ = ["BrokenNumber", "Misfit", "Shape", "WholeNumber", "conformed", "fitte
 
 Kind: TypeAlias = pa.DataType | str
 
+HALF_PAIR = "half a surrogate pair, which is no text"
 TEXT = pa.large_string()
 _BEYOND = "a whole number beyond 64 bits"
 _INT64 = range(-(2**63), 2**63)
@@ -153,10 +154,13 @@ def conformed(piece: Rows | Columns, schema: pa.Schema) -> tuple[pa.Table, list[
     misfits: list[Unreadable] = []
     for number, row in enumerate(piece.values):
         try:
-            kept.append({f.name: fitted(row.get(f.name), f.type, f.name) for f in schema})
-        except Misfit as misfit:
+            fitting = {f.name: fitted(row.get(f.name), f.type, f.name) for f in schema}
+            if piece.raws is None:  # no parser has looked at these values
+                pa.Table.from_pylist([fitting], schema=schema)
+            kept.append(fitting)
+        except (Misfit, pa.ArrowException, OverflowError, UnicodeError) as misfit:
             raw = shown(piece.raws[number] if piece.raws else repr(row))
-            misfits.append(Unreadable(piece.lines[number], str(misfit), raw))
+            misfits.append(Unreadable(piece.lines[number], _reason(misfit), raw))
     return pa.Table.from_pylist(kept, schema=schema), misfits
 
 
@@ -202,6 +206,12 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     )
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return HALF_PAIR
+    return str(error).split("\n")[0]
+
+
 def _text(value: object, place: str) -> str:
     if isinstance(value, bytes):
         try:
@@ -220,7 +230,10 @@ def _kind(value: object) -> Kind:
         return pa.float64()
     if isinstance(value, str):
         return TEXT
-    return _plain(pa.scalar(value).type)
+    try:
+        return _plain(pa.scalar(value).type)
+    except pa.ArrowException:
+        return TEXT  # an object of Python's that Arrow does not know
 
 
 def _plain(type: pa.DataType) -> pa.DataType:

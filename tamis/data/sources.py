@@ -186,9 +186,9 @@ class _Digesting(RawIOBase):
 def _objects(values: list[Any]) -> list[Piece]:
     """Return rows of Python objects, as columns where they agree on types."""
     wrong = [
-        Unreadable(number, "not an object", shown(repr(value)))
+        Unreadable(number, "not a dict with names for its values", shown(repr(value)))
         for number, value in enumerate(values, start=1)
-        if not isinstance(value, dict)
+        if not _is_row(value)
     ]
     if not wrong:
         try:
@@ -197,8 +197,12 @@ def _objects(values: list[Any]) -> list[Piece]:
             pass
         else:
             return [Columns(range(1, len(values) + 1), table)]
-    there = [(n, value) for n, value in enumerate(values, start=1) if isinstance(value, dict)]
+    there = [(n, value) for n, value in enumerate(values, start=1) if _is_row(value)]
     return [*wrong, Rows([n for n, _ in there], [value for _, value in there])]
+
+
+def _is_row(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
 def _one_line(error: Exception) -> str:
