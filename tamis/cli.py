@@ -406,7 +406,7 @@ def _show(run: "Run", as_json: bool) -> None:
     out.print(f"Report: {run.report}", soft_wrap=True)
     out.print("Next:")
     out.print(f"  tamis explain {run.id} {first}", soft_wrap=True)
-    out.print(f"  tamis sql \"SELECT reason, count(*) FROM selections GROUP BY ALL\"")
+    out.print('  tamis sql "SELECT reason, count(*) FROM selections GROUP BY ALL"')
     out.print(f"  tamis export {run.id} --to out/curated.jsonl --format messages", soft_wrap=True)
 
 
@@ -466,7 +466,9 @@ def _settings(pairs: Iterable[str] | None) -> dict[str, Any]:
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    if title:
+        out.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, header_style="bold", overflow="fold")
     for row in rows:

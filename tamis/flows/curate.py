@@ -21,7 +21,7 @@ from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
-from tamis.errors import RunError, TamisError
+from tamis.errors import RecipeError, RunError, TamisError
 from tamis.pipelines import runs
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.runs import Run
@@ -78,7 +78,7 @@ def run(
         )
     recipe.selectors()
     if recipe.pool is None:
-        raise RunError(f"recipe {recipe.name}: no pool; add `pool: FILE`, or give --pool FILE")
+        raise RecipeError(f"{recipe.name}: no pool; add `pool: FILE`, or give --pool FILE")
     _check_server()
     run_id = resume or runs.new_id(recipe)
     with temporary_settings(updates={PREFECT_LOCAL_STORAGE_PATH: home() / "prefect"}):

@@ -151,7 +151,7 @@ def test_a_failed_run_goes_on_where_it_stopped(paths):
 
 
 def test_a_recipe_without_a_pool_says_so_before_anything_runs(paths):
-    with pytest.raises(RunError, match="no pool; add `pool: FILE`"):
+    with pytest.raises(RecipeError, match="no pool; add `pool: FILE`"):
         tamis.run(paths["recipe"], target=paths["target"])
     assert runs.runs() == []
 
