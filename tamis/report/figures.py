@@ -1,6 +1,5 @@
 """The numbers of a report: rows by reason, distributions, and the mix of sources."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from tamis.selectors.selection import Selection
 
 __all__ = [
     "Count",
+    "Group",
     "Mix",
     "RowFacts",
     "Shape",
@@ -67,31 +67,35 @@ class RowFacts:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """How a number is spread over the kept and over the dropped rows, in the same bins.
+class Group:
+    """How a number is spread over the kept, or over the dropped, rows of a step.
 
     Attributes
     ----------
-    edges : float64 array of shape (bins + 1,)
-    kept, dropped : float64 array of shape (bins,)
-        Share of the group's rows in each bin, in percent; the outer bins take what lies
-        beyond them.
-    kept_rows, dropped_rows : int
-        Rows with a finite number.
-    kept_median, dropped_median : float
-        NaN for a group without rows.
-    beyond : int
-        Rows beyond the outer edges.
+    shares : float64 array of shape (bins,)
+        Percent of the rows in each bin.
+    rows, beyond : int
+        Rows with a finite number, and how many of them lie in no bin.
+    median : float
+    """
+
+    shares: Floats
+    rows: int
+    beyond: int
+    median: float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a number is spread over the kept and over the dropped rows, in the same bins.
+
+    The bins, between `edges`, reach over the kept rows, and far enough to either side to
+    tell how the dropped ones lie to them.
     """
 
     edges: Floats
-    kept: Floats
-    dropped: Floats
-    kept_rows: int
-    dropped_rows: int
-    kept_median: float
-    dropped_median: float
-    beyond: int
+    kept: Group
+    dropped: Group
 
 
 def row_facts(pool: Dataset) -> RowFacts:
@@ -136,9 +140,9 @@ def reason_counts(selection: Selection, most: int) -> list[Count]:
 
 
 def score_shape(selection: Selection) -> Shape | None:
-    """Return how the scores of a step are spread; None where there is nothing to show.
+    """Return how the scores of a step are spread; None where there is nothing to compare.
 
-    Nothing is shown of a step whose rows have no score, or all the same one.
+    That is where all rows were kept or all dropped, have no score, or all the same one.
     """
     able = np.isfinite(selection.scores)
     kept = selection.scores[able & selection.kept]
@@ -156,7 +160,9 @@ def length_shape(lengths: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) ->
     if shape is None:
         return None
     return replace(
-        shape, kept_median=_median(lengths[kept]), dropped_median=_median(lengths[~kept])
+        shape,
+        kept=replace(shape.kept, median=float(np.median(lengths[kept]))),
+        dropped=replace(shape.dropped, median=float(np.median(lengths[~kept]))),
     )
 
 
@@ -184,40 +190,38 @@ def _batch_facts(batch: pa.Table) -> tuple[npt.NDArray[np.int64], pa.DictionaryA
 
 
 def _shape(kept: Floats, dropped: Floats) -> Shape | None:
-    edges = _edges([group for group in (kept, dropped) if len(group)])
-    if edges is None:
+    if not (len(kept) and len(dropped)):
         return None
-    return Shape(
-        edges=edges,
-        kept=_shares(kept, edges),
-        dropped=_shares(dropped, edges),
-        kept_rows=len(kept),
-        dropped_rows=len(dropped),
-        kept_median=_median(kept),
-        dropped_median=_median(dropped),
-        beyond=sum(int(((g < edges[0]) | (g > edges[-1])).sum()) for g in (kept, dropped)),
-    )
-
-
-def _edges(groups: Sequence[Floats]) -> Floats | None:
-    """Return bins that show the middle 99 % of each group, or all where that is one point."""
-    if not groups:
-        return None
-    low = min(np.quantile(group, 0.005) for group in groups)
-    high = max(np.quantile(group, 0.995) for group in groups)
-    if low == high:
-        low, high = min(map(np.min, groups)), max(map(np.max, groups))
-    bins = int(np.clip(np.sqrt(sum(map(len, groups))), 8, 48))
+    low, high = _window(kept, dropped)
+    bins = int(np.clip(np.sqrt(len(kept) + len(dropped)), 8, 48))
     edges: Floats = np.linspace(low, high, bins + 1)
-    return edges if (np.diff(edges) > 0).all() else None
+    if not (np.diff(edges) > 0).all():
+        return None
+    return Shape(edges, _group(kept, edges), _group(dropped, edges))
 
 
-def _shares(values: Floats, edges: Floats) -> Floats:
-    counts, _ = np.histogram(
-        np.clip(values, edges[0], edges[-1]), bins=len(edges) - 1, range=(edges[0], edges[-1])
+def _window(kept: Floats, dropped: Floats) -> tuple[float, float]:
+    """Return from where to where to draw.
+
+    Half a percent of either group may lie beyond either end. Of dropped rows far from the kept
+    more may: what is drawn ends three times the width of the kept from them, unless the
+    nearest quarter of the dropped begins farther off.
+    """
+    kept_low, kept_high = np.quantile(kept, [0.005, 0.995])
+    low, near, far, high = np.quantile(dropped, [0.005, 0.25, 0.75, 0.995])
+    low, high = min(low, kept_low), max(high, kept_high)
+    if low == high:
+        return min(kept.min(), dropped.min()), max(kept.max(), dropped.max())
+    reach = 3 * (kept_high - kept_low)
+    return max(low, min(kept_low - reach, far)), min(high, max(kept_high + reach, near))
+
+
+def _group(values: Floats, edges: Floats) -> Group:
+    ends = float(edges[0]), float(edges[-1])
+    counts, _ = np.histogram(values, bins=len(edges) - 1, range=ends)
+    return Group(
+        shares=100.0 * counts / len(values),
+        rows=len(values),
+        beyond=len(values) - int(counts.sum()),
+        median=float(np.median(values)),
     )
-    return 100.0 * counts / max(len(values), 1)
-
-
-def _median(values: Floats | npt.NDArray[np.int64]) -> float:
-    return float(np.median(values)) if len(values) else float("nan")

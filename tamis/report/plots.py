@@ -36,9 +36,9 @@ def spread(shape: Shape, *, label: str, logarithmic: bool = False) -> Markup:
         The bins are decimal logarithms.
     """
     figure = Figure(figsize=(4.3, 1.9))
-    axes = figure.add_axes((0.085, 0.15, 0.9, 0.8))
+    axes = figure.add_axes((0.085, 0.15, 0.865, 0.8))
     for name in ("dropped", "kept"):
-        shares = getattr(shape, name)
+        shares = getattr(shape, name).shares
         axes.stairs(shares, shape.edges, fill=True, gid=name)
         axes.stairs(shares, shape.edges, gid=f"{name}-line")
     _set_axes(axes, shape, logarithmic=logarithmic)
@@ -54,7 +54,7 @@ def _set_axes(axes: Axes, shape: Shape, *, logarithmic: bool) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=0, pad=5, labelsize=9)
     axes.set_xlim(shape.edges[0], shape.edges[-1])
-    axes.set_ylim(bottom=0, top=1.05 * max(shape.kept.max(), shape.dropped.max()))
+    axes.set_ylim(bottom=0, top=1.05 * max(shape.kept.shares.max(), shape.dropped.shares.max()))
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:g}%")
     axes.grid(axis="y", gid="grid")

@@ -42,28 +42,35 @@ def test_every_dropped_row_is_counted_once(reasons, most):
     assert len(kinds) <= most
 
 
-def test_shares_of_each_group_sum_to_a_hundred(step):
+def test_every_scored_row_is_in_a_bar_or_beyond_the_edges(step):
     shape = score_shape(step(np.random.default_rng(0).normal(size=500), range(40)).selection)
-    assert shape.kept.sum() == pytest.approx(100)
-    assert shape.dropped.sum() == pytest.approx(100)
-    assert (shape.kept_rows, shape.dropped_rows) == (40, 460)
+    for group, rows in ((shape.kept, 40), (shape.dropped, 460)):
+        assert group.rows == rows
+        assert group.shares.sum() * rows / 100 + group.beyond == pytest.approx(rows)
 
 
-def test_a_few_kept_rows_far_off_are_not_pressed_into_the_last_bar(step):
+def test_a_few_kept_rows_far_off_are_drawn_with_the_nearest_of_the_dropped(step):
     # 10 of 10,000 rows: less than the half percent that is left out of a group's range.
     scores = np.r_[np.linspace(100, 101, 10), np.linspace(0, 1, 9990)]
     shape = score_shape(step(scores, range(10)).selection)
-    assert shape.edges[0] < 0.01
-    assert shape.edges[-1] > 100.9
+    assert shape.edges[0] == pytest.approx(0.75, abs=0.01)
+    assert shape.edges[-1] == pytest.approx(101, abs=0.01)
+
+
+def test_a_long_tail_of_dropped_rows_does_not_press_the_kept_into_one_bar(step):
+    # The kept lie between 0 and 10, the dropped from -1000 on: drawn is -30 to 10.
+    scores = np.r_[np.linspace(0, 10, 100), np.geomspace(1, 1000, 400) * -1]
+    shape = score_shape(step(scores, range(100)).selection)
+    assert shape.edges[0] == pytest.approx(-30, abs=0.5)
+    assert shape.kept.beyond <= 2
+    assert shape.dropped.beyond == (scores < shape.edges[0]).sum() > 150
 
 
 def test_one_far_row_does_not_flatten_the_picture(step):
     scores = np.r_[np.linspace(0, 1, 1000), 1e9, -np.inf, np.nan]
     shape = score_shape(step(scores, range(500, 1000)).selection)
     assert shape.edges[-1] < 1.1
-    assert shape.dropped_rows == 501
-    assert shape.dropped[-1] > 0
-    assert shape.beyond >= 1
+    assert shape.dropped.rows == 501
 
 
 @pytest.mark.parametrize("scores", [[np.nan] * 4, [3.0] * 4, [np.inf, 1.0, np.nan, 1.0]])
@@ -71,9 +78,16 @@ def test_nothing_is_drawn_of_scores_that_tell_nothing_apart(step, scores):
     assert score_shape(step(scores, [0]).selection) is None
 
 
+@pytest.mark.parametrize("kept", [[], [0, 1, 2, 3]])
+def test_nothing_is_drawn_where_all_were_kept_or_dropped(step, kept):
+    made = step([1.0, 2, 3, 4], kept)
+    assert score_shape(made.selection) is None
+    assert length_shape(np.arange(4), made.selection.kept) is None
+
+
 def test_medians_are_of_the_rows_and_not_of_the_bars(step):
     shape = score_shape(step([1.0, 5, 100, 2, 4], [0, 1, 2]).selection)
-    assert (shape.kept_median, shape.dropped_median) == (5, 3)
+    assert (shape.kept.median, shape.dropped.median) == (5, 3)
 
 
 def test_lengths_are_characters_of_prompt_and_response(view):
@@ -82,11 +96,9 @@ def test_lengths_are_characters_of_prompt_and_response(view):
 
 
 def test_lengths_are_spread_in_decimal_logarithms_and_their_medians_are_not():
-    shape = length_shape(
-        np.array([0, 3, 10, 100, 1000]), np.array([True, True, False, False, False])
-    )
+    shape = length_shape(np.array([0, 1000, 10, 100, 3]), np.arange(5) < 2)
     assert (shape.edges[0], shape.edges[-1]) == pytest.approx((0, 3), abs=0.02)
-    assert (shape.kept_median, shape.dropped_median) == (1.5, 100)
+    assert (shape.kept.median, shape.dropped.median) == (500, 10)
 
 
 def test_sources_before_and_after(pool, view, step):
