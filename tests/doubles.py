@@ -21,7 +21,7 @@ class Numbers:
     def embed(self, texts):
         self.asked += len(texts)
         rows = [self._vector(text) for text in texts]
-        width = max(map(len, rows))
+        width = max(1, *map(len, rows))
         return np.array([row or [np.nan] * width for row in rows], np.float32)
 
     def _vector(self, text):

@@ -17,6 +17,7 @@ REGISTRY = {
     "clean": "Clean",
     "deduplicate": "Deduplicate",
     "dsir": "DSIR",
+    "kcenter": "KCenter",
     "random": "Random",
 }
 

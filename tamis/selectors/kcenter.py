@@ -1,0 +1,114 @@
+"""k-center: the kept examples cover the pool."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from datasets import Dataset
+
+from tamis.data.ids import example_ids, id_texts
+from tamis.errors import DataError
+from tamis.kernels.distances import nearest
+from tamis.kernels.draws import uniforms
+from tamis.kernels.kcenter import cover
+from tamis.models.base import Embedder
+from tamis.models.embeddings import embeddings
+from tamis.selectors.base import Selector
+from tamis.selectors.selection import KEPT, Selection
+
+__all__ = ["KCenter", "covering"]
+
+
+@dataclass(kw_only=True, repr=False)
+class KCenter(Selector):
+    """Keep examples that cover the pool: none is left far from a kept one.
+
+    The score of an example is its distance to the nearest one kept before it, so the
+    kept have the highest scores. Outliers score high: clean the pool first.
+
+    Parameters
+    ----------
+    embedder : Embedder or str
+        Distances are Euclidean between its vectors of the whole examples.
+    seed : int, optional
+        Start at an example drawn with this seed, as MoDS does. By default, start at
+        the one nearest to the mean, and nothing is drawn.
+
+    Notes
+    -----
+    Signals: `gap`, the score; `covered_by`, the id of the kept example nearest to a dropped
+    one. The picks are those of the plain algorithm, at the cost that `tamis.kernels.kcenter`
+    states; memory is that of the vectors.
+
+    See Also
+    --------
+    Coreset : runs this within one task, on vectors of length one.
+    Deduplicate : drops copies at a similarity that you choose, rather than a number of rows.
+
+    References
+    ----------
+    Sener and Savarese, arXiv 1708.00489, algorithm 1. Gonzalez 1985.
+    """
+
+    name: ClassVar[str] = "kcenter"
+    embedder: Embedder | str = "bundled"
+    seed: int | None = None
+
+    def _select(self, pool: Dataset, k: int | None) -> Selection:
+        assert k is not None
+        ids = example_ids(pool)
+        order = np.argsort(ids, kind="stable")  # ties go by id: file order must not matter
+        return covering(ids, order, embeddings(pool, self.embedder, order), k, self.seed)
+
+
+def covering(
+    ids: npt.NDArray[np.void],
+    rows: npt.NDArray[np.int64],
+    points: npt.NDArray[np.floating],
+    k: int,
+    seed: int | None = None,
+) -> Selection:
+    """Choose `k` of `rows` by k-center.
+
+    Parameters
+    ----------
+    ids : V16 array of shape (n,)
+        Of the whole pool.
+    rows : int64 array of shape (m,)
+        Positions of the rows that may be chosen, in the order of their ids.
+    points : float array of shape (m, d)
+        Their vectors; a row with NaN cannot be chosen.
+    k : int
+    seed : int, optional
+        As in `KCenter`.
+
+    Raises
+    ------
+    DataError
+        If no row has a vector.
+    """
+    able = np.isfinite(points).all(axis=1)
+    if not able.any():
+        raise DataError("k-center: no example has an embedding; clean the pool of empty texts")
+    if not able.all():
+        rows, points = rows[able], points[able]
+    found = cover(points, min(k, len(rows)), _first(points, ids[rows], seed))
+
+    indices = rows[found.picks]
+    scores, covered_by = np.full(len(ids), np.nan), np.full(len(ids), -1)
+    scores[rows], covered_by[rows] = found.gap, rows[found.by]
+    reasons = np.full(len(ids), "no embedding", dtype=object)
+    reasons[rows] = "covered by a kept example"
+    reasons[indices] = KEPT
+    covered_by[indices] = -1
+    by = id_texts(ids).take(pa.array(covered_by, mask=covered_by < 0))
+    return Selection(indices, scores, reasons, pa.table({"gap": scores, "covered_by": by}))
+
+
+def _first(points: npt.NDArray[np.floating], ids: npt.NDArray[np.void], seed: int | None) -> int:
+    if seed is not None:
+        return int(uniforms(ids, seed).argmin())
+    mean = points.mean(axis=0, dtype=np.float64, keepdims=True)
+    return int(nearest(points, mean)[1].argmin())
