@@ -6,7 +6,7 @@ fits is taken; of columns parted by a bar, the first that is there:
     messages           messages: a list of objects with role and content
     sharegpt           conversations: a list of objects with from and value
     alpaca             instruction, [input | context], output | response
-    prompt-completion  prompt | input | query, completion | response | output | target
+    prompt-completion  prompt | input | query, response | completion | output | target
     question-answer    question, answer
     text               text
     alpaca             instruction, [input | context]
@@ -16,7 +16,8 @@ fits is taken; of columns parted by a bar, the first that is there:
 The last three are examples that have no response yet. Where the order finds the wrong one,
 `tamis.load(..., format=…)` or `columns={…}` says which. That is done by renaming columns,
 so that what was said travels with the rows through anything: a chosen column gets the
-format's own name, and a column that stood in its way is called `original_…`.
+format's own name, and a column that stood in its way is called `original_…`. What is not
+said is found by its name.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -100,7 +101,7 @@ FORMATS = (
         "prompt-completion",
         (
             ("prompt", ("prompt", "input", "query")),
-            ("response", ("completion", "response", "output", "target")),
+            ("response", ("response", "completion", "output", "target")),
         ),
     ),
     Format("question-answer", (("prompt", ("question",)), ("response", ("answer",)))),
@@ -512,7 +513,9 @@ def _reworded(roles: pa.LargeStringArray, words: Mapping[str, str]) -> pa.LargeS
 
 
 def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _as_turns(prompt: pa.LargeStringArray, response: pa.LargeStringArray) -> Turns:
