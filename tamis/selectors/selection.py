@@ -148,9 +148,9 @@ class Selection:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows have each reason, most frequent first."""
-        reasons, counts = np.unique(self.reasons.astype(str), return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        return {str(reasons[i]): int(counts[i]) for i in order}
+        counted = pa.array(self.reasons, pa.string()).value_counts()
+        reasons, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
+        return dict(sorted(zip(reasons, counts, strict=True), key=lambda item: (-item[1], item[0])))
 
     def __repr__(self) -> str:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
