@@ -1,0 +1,231 @@
+"""Hashed n-grams of texts: how many fall in each bucket, and sums of values by bucket.
+
+A text is split into words (`tamis.kernels.words`); each run of 1 to `orders` words is
+hashed to a bucket. Of an n-gram nothing is made but its hash, of a text nothing is kept but
+its sum, so memory is that of the longest text.
+
+What it costs, counted and then measured (x86-64 at about 4 GHz, English of 4.6 bytes a
+word, orders = 2), in ns a byte: splitting 1.2; a word's hash, a multiplication for every 8
+bytes, 0.4; joining hashes to n-grams and reducing them to buckets, in vectors, 0.5; adding
+in a table of 10,000, which stays in the second-level cache, 0.3. That is 2.5, or 400 MB/s;
+reading the memory would take 0.1. Text that is not ASCII costs 2 to 3 times as much a byte.
+"""
+
+import threading
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from tamis.kernels.sha256 import sha256_mod
+from tamis.kernels.words import room_for, split, word_table
+
+__all__ = ["Hash", "bucket_counts", "bucket_sums"]
+
+Hash = Literal["fast", "sha256"]
+"""'fast' is 64-bit multiply and xor-shift; 'sha256' that of the n-gram's words joined by spaces."""
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
+_32, _ONES = np.uint64(32), ~np.uint64(0)
+_MEMO_SLOTS = 1 << 20
+_memos = threading.local()
+
+
+def bucket_counts(
+    offsets: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+    *,
+    orders: int,
+    buckets: int,
+    hash: Hash = "fast",
+) -> npt.NDArray[np.int64]:
+    """Count the n-grams of all texts together, by bucket.
+
+    Parameters
+    ----------
+    offsets : int64 array of shape (n + 1,)
+        Text i is the UTF-8 of `data[offsets[i] : offsets[i + 1]]`.
+    data : uint8 array
+    orders : int
+        n-grams of 1 to this many words.
+    buckets : int
+        Below 2**31; all orders share them.
+    hash : {'fast', 'sha256'}
+
+    Returns
+    -------
+    int64 array of shape (buckets,)
+
+    Examples
+    --------
+    >>> data = np.frombuffer(b"Alice went to the store", np.uint8)
+    >>> int(bucket_counts(np.array([0, 23]), data, orders=2, buckets=100).sum())
+    9
+    """
+    counts = np.zeros(buckets, np.int64)
+    _add_counts(offsets, data, *_room(offsets, orders, buckets, hash), counts)
+    return counts
+
+
+def bucket_sums(
+    offsets: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+    values: npt.NDArray[np.float64],
+    *,
+    orders: int,
+    hash: Hash = "fast",
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Sum the value of every n-gram's bucket, text by text.
+
+    Parameters
+    ----------
+    offsets, data, orders, hash
+        As in `bucket_counts`.
+    values : float64 array of shape (buckets,)
+
+    Returns
+    -------
+    sums : float64 array of shape (n,)
+        Added up in the order of the words, one order after the other: a text has the same
+        sum in any batch.
+    words : int64 array of shape (n,)
+        Words of each text.
+    """
+    sums = np.empty(len(offsets) - 1)
+    words = np.empty(len(offsets) - 1, np.int64)
+    _write_sums(offsets, data, *_room(offsets, orders, len(values), hash), values, sums, words)
+    return sums, words
+
+
+def _room(
+    offsets: npt.NDArray[np.int64], orders: int, buckets: int, hash: Hash
+) -> tuple[npt.NDArray[np.generic], ...]:
+    """Return the table and the arrays that a kernel works in."""
+    longest = int(np.diff(offsets).max(initial=0))
+    grams = np.empty((orders, longest + 1), np.uint64)
+    memo = _memo(buckets) if hash == "sha256" else np.empty((0, 2), np.uint64)
+    return word_table(), *room_for(longest), grams, memo
+
+
+def _memo(buckets: int) -> npt.NDArray[np.uint64]:
+    """Return this thread's memory of n-grams' SHA-256 buckets: 16 MB.
+
+    A slot holds an n-gram's fast hash and its bucket plus 1; a newcomer takes it over. Of
+    10**13 look-ups that find another n-gram's slot, about one mistakes it for its own.
+    """
+    if getattr(_memos, "buckets", None) != buckets:
+        _memos.buckets = buckets
+        _memos.slots = np.zeros((_MEMO_SLOTS, 2), np.uint64)
+    return _memos.slots  # type: ignore[no-any-return]
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _add_counts(
+    offsets: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+    table: npt.NDArray[np.uint32],
+    text: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+    grams: npt.NDArray[np.uint64],
+    memo: npt.NDArray[np.uint64],
+    counts: npt.NDArray[np.int64],
+) -> None:
+    for row in range(len(offsets) - 1):
+        words = split(data, offsets[row], offsets[row + 1], table, text, ends)
+        _write_buckets(text, ends, words, memo, len(counts), grams)
+        for order in range(len(grams)):
+            for word in range(order, words):
+                counts[grams[order, word]] += 1
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _write_sums(
+    offsets: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+    table: npt.NDArray[np.uint32],
+    text: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+    grams: npt.NDArray[np.uint64],
+    memo: npt.NDArray[np.uint64],
+    values: npt.NDArray[np.float64],
+    sums: npt.NDArray[np.float64],
+    n_words: npt.NDArray[np.int64],
+) -> None:
+    for row in range(len(sums)):
+        words = split(data, offsets[row], offsets[row + 1], table, text, ends)
+        _write_buckets(text, ends, words, memo, len(values), grams)
+        total = 0.0
+        for order in range(len(grams)):
+            for word in range(order, words):
+                total += values[grams[order, word]]
+        sums[row], n_words[row] = total, words
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _write_buckets(
+    text: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+    words: int,
+    memo: npt.NDArray[np.uint64],
+    buckets: int,
+    grams: npt.NDArray[np.uint64],
+) -> None:
+    """Write to `grams[order, word]` the bucket of the `order` + 1 words that end there."""
+    for word in range(words):
+        grams[0, word] = _word_hash(text, ends[word] + 1, ends[word + 1])
+    for order in range(1, len(grams)):
+        for word in range(order, words):
+            grams[order, word] = _mixed(grams[order - 1, word - 1] + _GOLDEN, grams[0, word])
+    for order in range(len(grams)):
+        if len(memo):
+            _look_up(text, ends, order, words, memo, buckets, grams[order])
+            continue
+        for word in range(order, words):
+            mixed = _mixed(grams[order, word], _GOLDEN)
+            grams[order, word] = (mixed >> _32) * np.uint64(buckets) >> _32
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _look_up(
+    text: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+    order: int,
+    words: int,
+    memo: npt.NDArray[np.uint64],
+    buckets: int,
+    grams: npt.NDArray[np.uint64],
+) -> None:
+    """Replace fast hashes of n-grams by SHA-256 buckets, from memory where they are there."""
+    block = np.empty(64, np.uint32)
+    for word in range(order, words):
+        slot = memo[grams[word] & np.uint64(len(memo) - 1)]
+        if slot[0] != grams[word] or slot[1] == 0:
+            slot[0] = grams[word]
+            slot[1] = 1 + sha256_mod(text, ends[word - order] + 1, ends[word + 1], buckets, block)
+        grams[word] = slot[1] - np.uint64(1)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _word_hash(text: npt.NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+    state = np.uint64(end - begin)
+    last = begin + (end - begin - 1) // 8 * 8
+    for i in range(begin, last, 8):
+        state = _mixed(state, _eight_bytes(text, i))
+    unused = np.uint64(8 * (last + 8 - end))
+    return np.uint64(_mixed(state, _eight_bytes(text, last) & _ONES >> unused))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _mixed(state: np.uint64, value: np.uint64) -> np.uint64:
+    product = (state ^ value) * _GOLDEN
+    return product ^ product >> _32
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _eight_bytes(text: npt.NDArray[np.uint8], i: int) -> np.uint64:
+    """Return 8 bytes from `text[i]` as a little-endian number; the compiler makes it one load."""
+    value = np.uint64(0)
+    for j in range(8):
+        value |= np.uint64(text[np.uint64(i) + np.uint64(j)]) << np.uint64(8 * j)
+    return value

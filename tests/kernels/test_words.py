@@ -1,0 +1,77 @@
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tamis.kernels.words import room_for, split, word_table
+
+# What str.lower and \w treat in ways of their own: sigmas, what is ignored beside them, a
+# dotted I, marks that are no word, capitals with longer lower case, spaces of all widths.
+ODD = "AaΣσς'.·:ʰͅİIıȺẞKÅ̇_0٣²½ \t\n\x1c\x85\u00a0\u2003\u200b\u3000東京é́😀🧑‍🚀\x00-"
+
+
+def words_of(text):
+    data = np.frombuffer(text.encode(), np.uint8)
+    room, ends = room_for(len(data))
+    words = split(data, 0, len(data), word_table(), room, ends)
+    return [room[ends[w] + 1 : ends[w + 1]].tobytes().decode() for w in range(words)]
+
+
+def as_python_says(text):
+    return re.findall(r"\w+|[^\w\s]+", text.lower())
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text() | st.text(alphabet=ODD))
+def test_words_are_those_of_lower_and_re(text):
+    assert words_of(text) == as_python_says(text)
+
+
+@pytest.mark.parametrize("first", [*range(0, 0x20000, 0x1000), 0x2F000, 0xE0000])
+def test_every_character_with_ways_of_its_own(first):
+    # As part of a word, before a sigma, between a letter and a sigma, after a sigma.
+    characters = [chr(c) for c in range(first, first + 0x1000) if not 0xD800 <= c < 0xE000]
+    text = "\n".join(f"a{c}b {c}Σ A{c}Σ{c} AΣ{c}b" for c in characters)
+    ours, theirs = words_of(text), as_python_says(text)
+    assert [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't stop!!", ["don", "'", "t", "stop", "!!"]),
+        ("snake_case, 3.14", ["snake_case", ",", "3", ".", "14"]),
+        ("ΟΔΟΣ ΟΔΟΣ' ΣΑΣ'Α", ["οδος", "οδος", "'", "σασ", "'", "α"]),
+        ("İ", ["i", "\u0307"]),
+        ("東京　大阪", ["東京", "大阪"]),
+        (" \u00a0\n", []),
+        ("", []),
+    ],
+)
+def test_words_by_hand(text, words):
+    assert words_of(text) == words
+
+
+def test_a_text_among_others_does_not_look_beyond_its_borders():
+    # A sigma is final at the end of its text, whatever the next one begins with.
+    data = np.frombuffer("ΑΣΑ".encode(), np.uint8)
+    room, ends = room_for(len(data))
+    split(data, 0, 4, word_table(), room, ends)
+    assert room[: ends[1]].tobytes().decode() == "ας"
+    split(data, 2, 6, word_table(), room, ends)
+    assert room[: ends[1]].tobytes().decode() == "σα"
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.binary() | st.lists(st.sampled_from([b"\xff", b"\xf4\xbf", b"a", b"\xc4\xb0"])).map(b"".join)
+)
+def test_bytes_that_are_no_utf8_stay_in_the_room(content):
+    data = np.frombuffer(content, np.uint8)
+    room, ends = room_for(len(data))
+    words = split(data, 0, len(data), word_table(), room, ends)
+    assert words < len(ends)
+    assert (np.diff(ends[: words + 1]) > 0).all()
+    assert ends[words] + 8 <= len(room)
