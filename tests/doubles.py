@@ -29,7 +29,7 @@ class Numbers:
         try:
             return [float(word) for word in words]
         except ValueError:
-            return [float(len(word)) for word in (words + ["", "", ""])[:3]]
+            return [float(len(word)) for word in [*words, "", "", ""][:3]]
 
 
 class Letters:

@@ -11,10 +11,11 @@ from datasets import Dataset
 from tamis.data import formats
 from tamis.data.features import FeatureStore
 from tamis.data.ids import example_ids
+from tamis.errors import DataError
 from tamis.models import load_embedder
 from tamis.models.base import Embedder
 
-__all__ = ["Part", "embedder_of", "embeddings"]
+__all__ = ["Part", "embedder_of", "embeddings", "points_by_id"]
 
 Part = Literal["text", "prompt"]
 
@@ -64,6 +65,34 @@ def embeddings(
     shelf.fill(ids, compute, batch_rows=_TOGETHER)
     vectors: npt.NDArray[np.float32] = shelf.numbers(ids if rows is None else ids[rows])
     return vectors
+
+
+def points_by_id(
+    pool: Dataset, embedder: Embedder | str, *, part: Part = "text"
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return the rows that have a vector, in the order of their ids, and their vectors.
+
+    A kernel that is given them breaks ties by id, and knows nothing of the file's order.
+
+    Returns
+    -------
+    rows : int64 array of shape (m,)
+        Positions in the pool.
+    points : float32 array of shape (m, d)
+
+    Raises
+    ------
+    DataError
+        If no row has a vector.
+    """
+    rows = np.argsort(example_ids(pool), kind="stable")
+    points = embeddings(pool, embedder, rows, part=part)
+    able = np.isfinite(points).all(axis=1)
+    if not able.any():
+        raise DataError(
+            f"embeddings: none of {len(pool)} examples has a vector; give some that have text"
+        )
+    return (rows, points) if able.all() else (rows[able], points[able])
 
 
 def embedder_of(embedder: Embedder | str) -> Embedder:

@@ -9,12 +9,11 @@ import pyarrow as pa
 from datasets import Dataset
 
 from tamis.data.ids import example_ids, id_texts
-from tamis.errors import DataError
 from tamis.kernels.distances import nearest
 from tamis.kernels.draws import uniforms
 from tamis.kernels.kcenter import cover
 from tamis.models.base import Embedder
-from tamis.models.embeddings import embeddings
+from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
 from tamis.selectors.selection import KEPT, Selection
 
@@ -58,9 +57,8 @@ class KCenter(Selector):
 
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         assert k is not None
-        ids = example_ids(pool)
-        order = np.argsort(ids, kind="stable")  # ties go by id: file order must not matter
-        return covering(ids, order, embeddings(pool, self.embedder, order), k, self.seed)
+        rows, points = points_by_id(pool, self.embedder)
+        return covering(example_ids(pool), rows, points, k, seed=self.seed)
 
 
 def covering(
@@ -68,9 +66,10 @@ def covering(
     rows: npt.NDArray[np.int64],
     points: npt.NDArray[np.floating],
     k: int,
+    *,
     seed: int | None = None,
 ) -> Selection:
-    """Choose `k` of `rows` by k-center.
+    """Choose `k` of `rows` by k-center, or all where they are fewer.
 
     Parameters
     ----------
@@ -79,21 +78,16 @@ def covering(
     rows : int64 array of shape (m,)
         Positions of the rows that may be chosen, in the order of their ids.
     points : float array of shape (m, d)
-        Their vectors; a row with NaN cannot be chosen.
+        Their vectors.
     k : int
     seed : int, optional
         As in `KCenter`.
 
-    Raises
-    ------
-    DataError
-        If no row has a vector.
+    Returns
+    -------
+    Selection
+        Rows that are not among `rows` have no score; their reason is 'no embedding'.
     """
-    able = np.isfinite(points).all(axis=1)
-    if not able.any():
-        raise DataError("k-center: no example has an embedding; clean the pool of empty texts")
-    if not able.all():
-        rows, points = rows[able], points[able]
     found = cover(points, min(k, len(rows)), _first(points, ids[rows], seed))
 
     indices = rows[found.picks]

@@ -46,5 +46,5 @@ def test_an_example_without_text_is_not_kept():
 
 
 def test_a_pool_without_any_text_is_refused():
-    with pytest.raises(DataError, match="no example has an embedding; clean the pool"):
+    with pytest.raises(DataError, match="none of 2 examples has a vector; give some"):
         KCenter(embedder=Numbers()).select(Dataset.from_dict({"text": ["", "\n"]}), 1)
