@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["euclidean", "nearest"]
+__all__ = ["euclidean", "nearest", "unit"]
 
 Points = npt.NDArray[np.floating]
 
@@ -72,6 +72,21 @@ def nearest(
         some = slice(start, start + step)
         _measure(block, centres, products, squares, which[some], distance[some])
     return which, distance
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def unit(points: Points) -> npt.NDArray[np.float32]:
+    """Return the points at length 1, rounded once; a row of NaN where the length is 0.
+
+    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929], [nan, nan]]
+    """
+    scaled = np.empty(points.shape, np.float32)
+    for row in range(len(points)):
+        wide = points[row].astype(np.float64)
+        length = np.sqrt((wide**2).sum())
+        scaled[row] = wide / (length if length > 0 else np.nan)
+    return scaled
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""Nearest neighbours by FAISS, measured again in float64."""
+"""Nearest neighbours and clusters by FAISS; distances are measured again in float64."""
 
 import faiss
 import numpy as np
@@ -6,9 +6,9 @@ import numpy.typing as npt
 from numba import njit
 
 from tamis.errors import SettingError
-from tamis.kernels.distances import euclidean
+from tamis.kernels.distances import euclidean, nearest
 
-__all__ = ["EXACT", "search"]
+__all__ = ["EXACT", "k_means", "search"]
 
 EXACT = "Flat"
 
@@ -65,6 +65,32 @@ def search(
     distance = _measured(points, queries, rows)
     order = np.lexsort((rows, distance))
     return np.take_along_axis(rows, order, axis=1), np.take_along_axis(distance, order, axis=1)
+
+
+def k_means(
+    points: npt.NDArray[np.float32], n: int, *, seed: int = 0
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Part points of length 1 into clusters by cosine (spherical k-means).
+
+    Parameters
+    ----------
+    points : float32 array of shape (m, d)
+    n : int
+        Number of clusters; m, where there are fewer points.
+    seed : int
+        Of the centres that it starts from, and of the 256 points a cluster that it learns on.
+
+    Returns
+    -------
+    centres : float32 array of shape (n, d)
+    cluster : int64 array of shape (m,)
+        Of each point, the nearest centre's index.
+    """
+    found = faiss.Kmeans(
+        points.shape[1], min(n, len(points)), seed=seed, spherical=True, min_points_per_centroid=1
+    )
+    found.train(np.ascontiguousarray(points))
+    return found.centroids, nearest(points, found.centroids)[0]
 
 
 def _built(points: npt.NDArray[np.float32], index: str) -> faiss.Index:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REGISTRY = {
     "clean": "Clean",
+    "coreset": "Coreset",
     "cross-task-knn": "CrossTaskKNN",
     "deduplicate": "Deduplicate",
     "dsir": "DSIR",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tamis.kernels.distances import euclidean, nearest
+from tamis.kernels.distances import euclidean, nearest, unit
 
 
 def test_distance_is_exact_where_float32_sums_are_not():
@@ -31,3 +31,9 @@ def test_products_too_large_for_float32_rule_nothing_out():
     which, distance = nearest(np.array([[1e20], [3e20]]), np.array([[3e20], [0.0]]))
     assert which.tolist() == [1, 0]
     assert distance.tolist() == pytest.approx([1e20, 0])
+
+
+def test_direction_does_not_depend_on_length():
+    points = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    assert (unit(points) == unit(points * 4)).all()
+    assert np.linalg.norm(unit(points), axis=1) == pytest.approx(1)

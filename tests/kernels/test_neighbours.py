@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tamis.errors import SettingError
-from tamis.kernels.neighbours import search
+from tamis.kernels.neighbours import k_means, search
 
 
 def vectors(count, seed, dimensions=16):
@@ -45,3 +45,19 @@ def test_an_index_that_cannot_be_built_is_named_in_one_line(index):
     with pytest.raises(SettingError, match="FAISS cannot build it for 20 points") as raised:
         search(vectors(20, 0), vectors(1, 1), n=1, index=index)
     assert "\n" not in str(raised.value)
+
+
+def test_clusters_are_found_and_the_same_each_time():
+    axes = np.eye(16, dtype=np.float32)[[0, 3, 7]]
+    points = np.repeat(axes, 40, axis=0) + vectors(120, 0) / 20
+    centres, cluster = k_means(points / np.linalg.norm(points, axis=1, keepdims=True), 3)
+    assert [len(set(part)) for part in np.split(cluster, 3)] == [1, 1, 1]
+    assert len(set(cluster)) == len(centres) == 3
+    again = k_means(points / np.linalg.norm(points, axis=1, keepdims=True), 3)
+    assert again[1].tolist() == cluster.tolist()
+
+
+def test_there_are_no_more_clusters_than_points():
+    centres, cluster = k_means(vectors(4, 0), 10)
+    assert len(centres) == 4
+    assert sorted(cluster.tolist()) == [0, 1, 2, 3]

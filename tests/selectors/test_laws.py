@@ -10,7 +10,7 @@ from doubles import Numbers
 import tamis
 from tamis.data.ids import example_ids
 from tamis.errors import BudgetError, DataError, SettingError
-from tamis.selectors import DSIR, Clean, CrossTaskKNN, Deduplicate, KCenter, Random, chain
+from tamis.selectors import DSIR, Clean, Coreset, CrossTaskKNN, Deduplicate, KCenter, Random, chain
 from tamis.selectors.base import Selector
 
 WORDS = "red green blue moon sun star sky sea sand stone one two three".split()  # noqa: SIM905
@@ -29,7 +29,8 @@ SELECTORS = [
     DSIR(target=TARGET, buckets=512, min_tokens=1),
     KCenter(embedder=Numbers()),
     CrossTaskKNN(target=TARGET, embedder=Numbers()),
-    chain(Deduplicate(), (Random(seed=1), 0.8), DSIR(target=TARGET, buckets=512, min_tokens=1)),
+    Coreset(embedder=Numbers()),
+    chain(Deduplicate(), DSIR(target=TARGET, buckets=512, min_tokens=1)),
 ]
 pytestmark = pytest.mark.parametrize("selector", SELECTORS, ids=lambda s: type(s).__name__)
 
