@@ -21,6 +21,7 @@ from rich.table import Table
 import tamis
 from tamis.errors import (
     BudgetError,
+    NoSuchFileError,
     RecipeError,
     SettingError,
     TamisError,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tamis.pipelines.runs import Run
 
 CPUS = os.cpu_count() or 1
-WRONG_CALL = (BudgetError, RecipeError, SettingError)
+WRONG_CALL = (BudgetError, NoSuchFileError, RecipeError, SettingError)
 
 app = typer.Typer(
     name="tamis",
@@ -340,8 +341,7 @@ def main() -> None:
     except WRONG_CALL as error:
         code = _complain(str(error), 2, debug)
     except TamisError as error:
-        missing = isinstance(error.__cause__, FileNotFoundError)
-        code = _complain(str(error), 2 if missing else 1, debug)
+        code = _complain(str(error), 1, debug)
     except BrokenPipeError:  # `tamis sql … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

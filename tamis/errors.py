@@ -2,6 +2,7 @@
 
 TamisError
 ├── DataError (ValueError)        a file, row or column that cannot be used
+│   └── NoSuchFileError (FileNotFoundError)  a file or folder that is not there
 ├── BudgetError (ValueError)      a `k` that the pool or the method cannot meet
 ├── SettingError (ValueError)     a setting out of range, or a name that does not exist
 ├── RecipeError (ValueError)      a recipe that cannot be run, with its line
@@ -20,6 +21,7 @@ __all__ = [
     "DataError",
     "MissingExtraError",
     "ModelError",
+    "NoSuchFileError",
     "RecipeError",
     "RunError",
     "SettingError",
@@ -34,6 +36,10 @@ class TamisError(Exception):
 
 class DataError(TamisError, ValueError):
     """A file, row or column that cannot be used."""
+
+
+class NoSuchFileError(DataError, FileNotFoundError):
+    """A file or folder that is not there."""
 
 
 class BudgetError(TamisError, ValueError):

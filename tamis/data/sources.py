@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tamis.data.pieces import Columns, Piece, Rows, Unreadable, shown
 from tamis.data.readers import KINDS, PACKINGS
-from tamis.errors import DataError, did_you_mean
+from tamis.errors import DataError, NoSuchFileError, did_you_mean
 
 __all__ = ["HUB", "File", "digest", "find", "hub_rows", "in_memory", "kind_of", "rows_digest"]
 
@@ -64,9 +64,9 @@ def find(name: str | Path) -> list[File]:
         names = sorted(glob.glob(str(name), recursive=True))  # noqa: PTH207 - it takes full paths
         files = [_known(Path(name)) for name in names if Path(name).is_file()]
         if not files:
-            raise DataError(f"{name}: no file has such a name")
+            raise NoSuchFileError(f"{name}: no file has such a name")
         return files
-    raise DataError(f"{path}: no such file{_nearest(path)}")
+    raise NoSuchFileError(f"{path}: no such file{_nearest(path)}")
 
 
 def kind_of(path: Path) -> tuple[str, str] | None:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from tamis.data.formats import FORMATS, convert
+from tamis.data.formats import convert
 from tamis.data.save import save
-from tamis.errors import SettingError, did_you_mean
 from tamis.pipelines.runs import Run
 
 __all__ = ["export_run"]
@@ -27,8 +26,6 @@ def export_run(run: Run, to: str, form: str) -> tuple[Path, int]:
     SettingError
         For a form that does not exist.
     """
-    if form != "parquet" and form not in FORMATS:
-        raise SettingError(f"--format {form}: {did_you_mean(form, ['parquet', *FORMATS])}")
     path = Path(to)
     if not path.suffix or to.endswith("/"):
         path = path / f"{run.record.recipe}.parquet"

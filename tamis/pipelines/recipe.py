@@ -278,6 +278,12 @@ class _Lines:
         except yaml.YAMLError as error:
             raise RecipeError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
 
+    def __eq__(self, other: object) -> bool:
+        """Where a recipe was written does not make it another recipe."""
+        return isinstance(other, _Lines)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def mapping(self) -> dict[str, Any]:
         """Return the recipe as plain data."""
         if not isinstance(self._plain, dict):

@@ -31,8 +31,13 @@ class Chain(Selector):
     """
 
     name: ClassVar[str] = "chain"
-    needs_k: ClassVar[bool] = False
     steps: tuple[Step, ...]
+
+    @property
+    def needs_k(self) -> bool:  # type: ignore[override]
+        """Whether the last step needs one and has none of its own."""
+        last = self.steps[-1]
+        return last.needs_k if isinstance(last, Selector) else last[1] is None
 
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         selections: list[Selection] = []

@@ -41,6 +41,12 @@ def test_k_is_for_the_last_step(pool):
 def test_a_step_that_needs_a_k_must_have_one(pool):
     with pytest.raises(BudgetError, match="Random: k is missing"):
         chain(Random(seed=0), Random(seed=1)).select(pool, 2)
+    with pytest.raises(BudgetError, match="Chain: k is missing"):
+        chain(Deduplicate(), Random(seed=1)).select(pool)
+
+
+def test_a_last_step_with_its_own_k_needs_none(pool):
+    assert len(chain(Deduplicate(), (Random(seed=1), 2)).select(pool)) == 2
 
 
 def test_prints_as_its_call():
