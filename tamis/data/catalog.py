@@ -64,6 +64,10 @@ Status = Literal["running", "done", "failed", "cancelled"]
 
 PATIENCE_SECONDS = 60.0  # for how long a writer waits for whoever holds catalog.duckdb
 
+# A file that is new is of a kind that every DuckDB since 1.0 can read, and stays so.
+_READABLE: dict[str, str | bool | int | float | list[str]] = {
+    "storage_compatibility_version": "v1.0.0"
+}
 _writing = threading.Lock()  # a process's threads write one after the other
 
 
@@ -236,6 +240,9 @@ class Catalog:
         self._connection = duckdb.connect() if read_only else _opened(home / "catalog.duckdb")
         # Names in a query are views, never variables of this program.
         self._connection.execute("SET python_enable_replacements = false")
+        # Of a Parquet file without NaN in its statistics it holds that there is none
+        # (duckdb/duckdb#25521): `NOT isnan(score)` would keep rows that have no score.
+        self._connection.execute("SET disabled_optimizers = 'statistics_propagation'")
 
     def __enter__(self) -> Self:
         return self
@@ -290,7 +297,7 @@ def _opened(path: Path) -> duckdb.DuckDBPyConnection:
     pause = 0.01
     while True:
         try:
-            return duckdb.connect(path)
+            return duckdb.connect(path, config={} if path.exists() else _READABLE)
         except duckdb.Error as error:
             reason = _in_one_line(error)
             if _is_refused(reason):
@@ -324,6 +331,7 @@ def _set_aside(path: Path, damage: Exception) -> None:
 def _define(connection: duckdb.DuckDBPyConnection, home: Path) -> None:
     """Bring the table of runs and the views up to the files: all of them or none."""
     records = runs(home)
+    connection.execute("SET enable_progress_bar = false")  # stdout is for results
     try:
         with _transaction(connection):
             _define_from(connection, records, _Sources(home, globbed=True))

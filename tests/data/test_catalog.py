@@ -59,9 +59,9 @@ def write_step(home, pool, name, kept, scores, *, run="r1", **signals):
 def write_run(home, rows, run_id="r1", kept=(2, 0), **changes):
     run = run_of(run_id, **changes)
     write_examples(rows, home / "pools" / run.pool / "examples.parquet")
-    write_step(home, rows, "01-random", [0, 1, 2], [4.0, 3, 2, 1], run=run_id)
+    write_step(home, rows, "9-random", [0, 1, 2], [4.0, 3, 2, 1], run=run_id)
     scores = [0.5, np.nan, 0.75, 0.1]
-    write_step(home, rows, "02-dsir", list(kept), scores, run=run_id, log_weight=scores)
+    write_step(home, rows, "10-dsir", list(kept), scores, run=run_id, log_weight=scores)
     record_run(run, home)
     return run
 
@@ -136,20 +136,20 @@ def test_every_row_that_a_step_saw_has_a_score_and_a_reason(home, pool):
     ids = id_texts(example_ids(pool)).to_pylist()
     scores = catalog(home).sql(
         "SELECT step, method, example_id, score, signals.log_weight FROM scores "
-        "WHERE step = 2 AND NOT isnan(score) ORDER BY score"
+        "WHERE step = 10 AND NOT isnan(score) ORDER BY score"
     )
     assert scores.fetchall() == [
-        (2, "dsir", ids[3], 0.1, 0.1),
-        (2, "dsir", ids[0], 0.5, 0.5),
-        (2, "dsir", ids[2], 0.75, 0.75),
+        (10, "dsir", ids[3], 0.1, 0.1),
+        (10, "dsir", ids[0], 0.5, 0.5),
+        (10, "dsir", ids[2], 0.75, 0.75),
     ]
     selections = catalog(home).sql(
         "SELECT run_id, step, method, kept, rank, reason FROM selections "
         f"WHERE example_id = '{ids[1]}' ORDER BY step"
     )
     assert selections.fetchall() == [
-        ("r1", 1, "random", True, 2, "kept"),
-        ("r1", 2, "dsir", False, None, "dropped"),
+        ("r1", 9, "random", True, 2, "kept"),
+        ("r1", 10, "dsir", False, None, "dropped"),
     ]
 
 
@@ -238,6 +238,7 @@ def test_features_are_counted_by_their_true_names(home, pool):
 @pytest.mark.parametrize("name", ['it\'s a "home"', "[x]*", "数据 {a,b}", "a=1"])
 def test_any_name_of_folder_run_and_recipe_is_safe(tmp_path, pool, name):
     home = tmp_path / name
+    write_run(tmp_path / "x1", pool)  # its neighbour's rows are not its own
     write_run(home, pool, name, recipe=name, pool=name)
     FeatureStore(home / "features").open(name, name).put(example_ids(pool)[:1], [1.0])
     found = catalog(home).sql("SELECT recipe, run_id, prompt FROM curated").fetchall()
@@ -344,6 +345,15 @@ def test_a_damaged_file_is_set_aside_and_made_again(home, pool, damage):
         assert file.sql("SELECT count(*) FROM curated").fetchall() == [(2,)]
 
 
+def test_the_file_is_of_a_kind_that_older_programs_read(home):
+    for number in range(2):
+        record_run(run_of(f"r{number}"), home)
+        # https://duckdb.org/docs/stable/internals/storage: after a checksum and "DUCK" stands
+        # the version, 64 for 0.9 to 1.1.
+        header = (home / "catalog.duckdb").read_bytes()[8:20]
+        assert (header[:4], int.from_bytes(header[4:], "little")) == (b"DUCK", 64)
+
+
 def test_a_deleted_file_is_made_again_and_readers_do_not_miss_it(home, pool):
     write_run(home, pool)
     (home / "catalog.duckdb").unlink()
@@ -365,13 +375,13 @@ def test_a_damaged_record_is_left_out_and_named(home, text):
 def test_a_damaged_step_is_left_out_and_named(home, pool):
     write_run(home, pool, "r1")
     write_run(home, pool, "r2")
-    path = home / "runs" / "r2" / "steps" / "01-random.parquet"
+    path = home / "runs" / "r2" / "steps" / "9-random.parquet"
     path.write_bytes(path.read_bytes()[:100])
     query = "SELECT run_id, step FROM scores GROUP BY ALL ORDER BY ALL"
-    with pytest.warns(UserWarning, match=r"01-random.parquet: damaged .* left out"):
+    with pytest.warns(UserWarning, match=r"9-random.parquet: damaged .* left out"):
         found = catalog(home).sql(query).fetchall()
-    assert found == [("r1", 1), ("r1", 2), ("r2", 2)]
-    with pytest.warns(UserWarning, match="01-random.parquet: damaged"):
+    assert found == [("r1", 9), ("r1", 10), ("r2", 10)]
+    with pytest.warns(UserWarning, match="9-random.parquet: damaged"):
         record_run(run_of("r3"), home)
 
 

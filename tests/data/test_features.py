@@ -94,14 +94,18 @@ def test_of_two_parts_with_one_id_the_older_is_believed_and_a_merge_changes_noth
     shelf, monkeypatch
 ):
     # Two processes that did not see each other's parts.
-    for when, value in [(30, 3.0), (10, 1.0), (20, 2.0)]:
-        table = pa.table({"id": features.id_array(ids_of([7, when])), "value": [value, value]})
-        shelf._write(table, when)
+    def written(when):
+        ids = features.id_array(ids_of([7, when]))
+        shelf._write(pa.table({"id": ids, "value": [when / 10] * 2}), when)
+
+    for when in (30, 10, 20):
+        written(when)
     asked = ids_of([7, 10, 20, 30])
     assert shelf.numbers(asked).tolist() == [1, 1, 2, 3]
     monkeypatch.setattr(features, "MANY_PARTS", 2)
     shelf._merge_if_many()
     assert len(parts(shelf)) == 1
+    written(40)
     assert shelf.numbers(asked).tolist() == [1, 1, 2, 3]
 
 
