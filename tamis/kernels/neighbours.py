@@ -90,7 +90,8 @@ def k_means(
         points.shape[1], min(n, len(points)), seed=seed, spherical=True, min_points_per_centroid=1
     )
     found.train(np.ascontiguousarray(points))
-    return found.centroids, nearest(points, found.centroids)[0]
+    centres = np.asarray(found.centroids)
+    return centres, nearest(points, centres)[0]
 
 
 def _built(points: npt.NDArray[np.float32], index: str) -> faiss.Index:

@@ -57,5 +57,5 @@ def test_a_vector_of_length_zero_has_no_direction():
 
 @pytest.mark.parametrize("wrong", [{"clusters": 0}, {"share": 0}, {"share": 1.5}])
 def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(SettingError, match="Coreset: .*; give"):
+    with pytest.raises(SettingError, match=r"Coreset: .*; give"):
         Coreset(**wrong)
