@@ -38,9 +38,10 @@ class Deduplicate(Selector):
     themselves, so that no pair below `near` counts; a pair at `near` is found with
     probability `recall`, a closer one with more. Of the words see `tamis.kernels.minhash`.
 
-    An example's score is 1 minus its similarity to the nearest example kept before it: 0 for
-    an exact copy, 1 where it is like none. With `k`, the most distinct are kept of those that
-    would be kept without.
+    An example's score is 1 minus its similarity to the nearest example kept before it that
+    it was compared with: 0 for an exact copy, 1 where it met none. (Pairs well below `near`
+    mostly are not compared.) With `k`, the highest scores are kept of those that would be
+    kept without; ties go to the lowest id.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ class Deduplicate(Selector):
             raise SettingError(f"Deduplicate: recall={self.recall}; give one between 0 and 1")
         if (self.bands is None) != (self.rows is None):
             raise SettingError("Deduplicate: one of bands and rows alone; give both, or neither")
-        if min(self.bands or 1, self.rows or 1) < 1:
+        if self.bands is not None and self.rows is not None and min(self.bands, self.rows) < 1:
             raise SettingError(
                 f"Deduplicate: bands={self.bands}, rows={self.rows}; give at least 1 of each"
             )

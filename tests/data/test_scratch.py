@@ -1,0 +1,38 @@
+import os
+
+import numpy as np
+import pytest
+
+from tamis.data.files import home
+from tamis.data.scratch import scratch
+from tamis.errors import DataError
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (0, 5), (0,), (7,)])
+def test_an_array_of_zeros_that_can_be_written(shape):
+    with scratch(shape, np.uint32) as array:
+        assert (array.shape, array.dtype) == (shape, np.uint32)
+        assert not array.any()
+        array[...] = 7
+        assert (array == 7).all()
+
+
+def test_nothing_is_left_behind():
+    with scratch((100,), np.int64) as array:
+        array[:] = 1
+    assert list((home() / "scratch").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room is not asked for here")
+def test_a_disk_without_room_is_refused_before_anything_is_written():
+    refused = pytest.raises(DataError, match=r"no room for .* MB .*; free space, or set TAMIS_HOME")
+    with refused, scratch((2**56,), np.uint8):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TAMIS_HOME", str(tmp_path / "file"))
+    refused = pytest.raises(DataError, match="free space, or set TAMIS_HOME")
+    with refused, scratch((3,), np.uint8):
+        pass

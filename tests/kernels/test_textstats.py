@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tamis.kernels.characters import SCRIPTS
+from tamis.kernels.textstats import COUNTS, text_counts
+
+
+def counts_of(*texts, asked=tuple(SCRIPTS), ngram=3):
+    parts = [text.encode() if isinstance(text, str) else text for text in texts]
+    offsets = np.cumsum([0, *map(len, parts)])
+    wanted = np.zeros(32, bool)
+    wanted[[list(SCRIPTS).index(script) for script in asked]] = True
+    table = text_counts(offsets, np.frombuffer(b"".join(parts), np.uint8), wanted, ngram)
+    return [dict(zip(COUNTS, row.tolist(), strict=True)) for row in table]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "count"),
+    [
+        ("naïve 漢字\t7", "characters", 10),
+        ("naïve 漢字\t7", "spaces", 2),
+        ("naïve 漢字\t7!", "letters", 8),
+        ("naïve 漢字\t7!", "script_letters", 7),  # a digit has no script
+        ("naïve 漢字\t7!", "words", 4),
+        ("a bc counterintuitively, d", "longest_word", 18),
+        ("co\u00adop", "longest_word", 4),
+        ("漢字漢字", "longest_word", 0),
+        ("a b c a b c", "ngrams", 4),
+        ("a b c a b c", "copied_ngrams", 1),
+        ("a b", "ngrams", 0),
+        ("a a a a a", "copied_ngrams", 2),
+        ("one\n\n \ntwo", "lines", 2),
+        ("- a\n  * b\n• c\nd - e", "bullet_lines", 3),
+        ("so...\nso…\nso..\n...", "ellipsis_lines", 3),
+        ("A.\nB\n“C?”\n終。", "ended_lines", 3),
+        ("a b\nc", "line_characters", 3),
+        ("same line\nother\n  same  line", "copied_line_characters", 8),
+        ("# a ## b … and ...", "hashes", 5),
+        ("......", "hashes", 2),
+        ("```py\nx\n```", "fences", 2),
+        ("``` and ``", "fences", 1),
+        ("fine", "broken", 0),
+        ("a\ufffdb\x00c\x9d", "broken", 3),
+        ("tab\tand\r\nnew line", "broken", 0),
+        ("cafÃ© and itâ€™s Â£5", "broken", 3),
+        ("ÃÂ â Ãpple «é»", "broken", 0),
+    ],
+)
+def test_counts_what_its_name_says(text, name, count):
+    assert counts_of(text)[0][name] == count
+
+
+def test_letters_of_scripts_not_asked_for_are_foreign():
+    counted = counts_of("hello привет 漢字 99", asked=("Latin",))[0]
+    assert (counted["foreign_letters"], counted["script_letters"]) == (8, 13)
+    assert counts_of("hello привет", asked=("Latin", "Cyrillic"))[0]["foreign_letters"] == 0
+
+
+def test_the_copies_in_a_very_long_text_are_counted_in_its_first_words():
+    counted = counts_of("a " * 150_000)[0]
+    assert (counted["words"], counted["ngrams"]) == (150_000, 99_998)
+    assert counted["copied_ngrams"] == 99_997
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("ab \n"), max_size=80), st.integers(1, 4))
+def test_copies_are_those_of_a_set(text, ngram):
+    words = text.split()
+    runs = [tuple(words[i : i + ngram]) for i in range(len(words) - ngram + 1)]
+    lines = ["".join(line.split()) for line in text.split("\n") if line.strip()]
+    counted = counts_of(text, ngram=ngram)[0]
+    assert (counted["words"], counted["ngrams"]) == (len(words), len(runs))
+    assert counted["copied_ngrams"] == len(runs) - len(set(runs))
+    assert counted["lines"] == len(lines)
+    assert counted["copied_line_characters"] == sum(map(len, lines)) - sum(map(len, set(lines)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.text().map(str.encode), st.binary()), max_size=5))
+def test_no_bytes_break_it_and_neighbours_do_not_matter(texts):
+    together = counts_of(*texts) if texts else []
+    for text, counted in zip(texts, together, strict=True):
+        assert counts_of(text)[0] == counted
+        assert all(0 <= count <= len(text) + 1 for count in counted.values())
