@@ -264,15 +264,19 @@ def sql(
     from tamis.data.catalog import catalog
     from tamis.data.save import save
 
-    found = catalog(read_only=not write).sql(query)
+    with catalog(read_only=not write) as opened:
+        table = opened.table(query)
     if output:
-        save(found.to_arrow_table(), output)
+        save(table, output)
         return
-    columns, rows = found.columns, found.fetchall()
     if as_json:
-        _print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        _print_json(table.to_pylist())
         return
-    _table(f"{len(rows):,} rows", columns, [[_value(value) for value in row] for row in rows])
+    _table(
+        f"{table.num_rows:,} rows",
+        table.column_names,
+        [[_value(value) for value in row] for row in zip(*table.to_pydict().values(), strict=True)],
+    )
 
 
 @_command("tamis report last --open")

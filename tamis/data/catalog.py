@@ -270,6 +270,19 @@ class Catalog:
             raise CatalogError(f"sql: {_in_one_line(error)}") from error
         return self._connection.sql("SELECT 'done' AS status") if result is None else result
 
+    def table(self, query: str) -> pa.Table:
+        """Return the rows of one statement, all in memory.
+
+        Raises
+        ------
+        CatalogError
+            As `sql`, and if the rows cannot be computed.
+        """
+        try:
+            return self.sql(query).to_arrow_table()
+        except duckdb.Error as error:
+            raise CatalogError(f"sql: {_in_one_line(error)}") from error
+
 
 class _DamagedError(Exception):
     """catalog.duckdb is not, or no longer, a DuckDB file."""

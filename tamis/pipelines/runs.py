@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +29,7 @@ from tamis.data.files import home, written_aside
 from tamis.data.load import load, rejected
 from tamis.data.pools import open_pool, pool_key
 from tamis.data.save import save
-from tamis.errors import RunError, did_you_mean
+from tamis.errors import CatalogError, RunError, did_you_mean
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.steps import Outcome, PlannedStep
 from tamis.selectors.chained import joined
@@ -199,7 +200,7 @@ def recorded(recipe: Recipe, run_id: str) -> Iterator[Run]:
     try:
         with written_aside(run.folder / "recipe.yaml") as aside:
             aside.write_text(recipe.as_yaml(), encoding="utf-8")
-        catalog.record_run(record)
+        _record(record)
         try:
             yield run
         except BaseException as error:
@@ -215,7 +216,7 @@ def note(run_id: str, **known: Any) -> None:  # noqa: ANN401 - fields of a RunRe
     record = find(run_id).record
     if "status" in known:
         known["finished"] = datetime.now(UTC)
-    catalog.record_run(replace(record, **known))
+    _record(replace(record, **known))
 
 
 def write_pool_facts(run_id: str, pool: Dataset) -> None:
@@ -268,6 +269,14 @@ def write_outcomes(run: Run, outcomes: Sequence[Outcome]) -> None:
 def _slug(name: str) -> str:
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
     return kept.strip("-").lower()[:40] or "run"
+
+
+def _record(record: RunRecord) -> None:
+    """Write a run's record; an index that another program holds must not stop the run."""
+    try:
+        catalog.record_run(record)
+    except CatalogError as error:
+        warnings.warn(f"{error}; the run goes on, and is recorded in its folder", stacklevel=2)
 
 
 def _line(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Dataset
 
@@ -35,7 +36,7 @@ class Selection:
     reasons : str array of shape (n,)
         'kept', or why not.
     signals : pyarrow.Table of n rows
-        Every number behind the score, by name.
+        Every number behind the score, by name; null where there is none.
     ids : V16 array of shape (n,)
         Example ids, in the pool's order.
     method : str
@@ -56,6 +57,7 @@ class Selection:
         object.__setattr__(self, "indices", np.asarray(self.indices, np.int64))
         object.__setattr__(self, "scores", np.asarray(self.scores, np.float64))
         object.__setattr__(self, "reasons", np.asarray(self.reasons, object))
+        object.__setattr__(self, "signals", _without_nan(self.signals))
 
     def __len__(self) -> int:
         """Return the number of kept rows."""
@@ -111,7 +113,7 @@ class Selection:
                 "example_id": id_texts(self.ids),
                 "kept": pa.array(self.kept),
                 "rank": pa.array(self.ranks, mask=~self.kept),
-                "score": pa.array(self.scores),
+                "score": pa.array(self.scores, mask=np.isnan(self.scores)),
                 "reason": pa.array(self.reasons, pa.string()).dictionary_encode(),
                 "signals": signals,
             }
@@ -154,3 +156,14 @@ class Selection:
 
     def __repr__(self) -> str:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
+
+
+def _without_nan(signals: pa.Table) -> pa.Table:
+    """Make NaN null: DuckDB trusts statistics of Parquet files, which leave NaN out."""
+    columns = {
+        name: pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        if pa.types.is_floating(column.type)
+        else column
+        for name, column in zip(signals.column_names, signals.columns, strict=True)
+    }
+    return pa.table(columns)
