@@ -20,6 +20,7 @@ REGISTRY = {
     "deduplicate": "Deduplicate",
     "dsir": "DSIR",
     "kcenter": "KCenter",
+    "knn-shapley": "KNNShapley",
     "random": "Random",
 }
 

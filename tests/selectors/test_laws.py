@@ -10,7 +10,17 @@ from doubles import Numbers
 import tamis
 from tamis.data.ids import example_ids
 from tamis.errors import BudgetError, DataError, SettingError
-from tamis.selectors import DSIR, Clean, Coreset, CrossTaskKNN, Deduplicate, KCenter, Random, chain
+from tamis.selectors import (
+    DSIR,
+    Clean,
+    Coreset,
+    CrossTaskKNN,
+    Deduplicate,
+    KCenter,
+    KNNShapley,
+    Random,
+    chain,
+)
 from tamis.selectors.base import Selector
 
 WORDS = "red green blue moon sun star sky sea sand stone one two three".split()  # noqa: SIM905
@@ -21,7 +31,12 @@ def texts(count, seed):
     return [" ".join(draw.choice(WORDS, size=draw.integers(4, 30))) for _ in range(count)]
 
 
-TARGET = Dataset.from_dict({"text": texts(12, seed=7)})
+def rows(texts):
+    """A pool of these texts; methods that need classes take them from the first word."""
+    return Dataset.from_dict({"text": texts, "label": [text.split()[0] for text in texts]})
+
+
+TARGET = rows(texts(12, seed=7))
 SELECTORS = [
     Random(seed=0),
     Clean(),
@@ -30,6 +45,7 @@ SELECTORS = [
     KCenter(embedder=Numbers()),
     CrossTaskKNN(target=TARGET, embedder=Numbers()),
     Coreset(embedder=Numbers()),
+    KNNShapley(target=TARGET, embedder=Numbers()),
     chain(Deduplicate(), DSIR(target=TARGET, buckets=512, min_tokens=1)),
 ]
 pytestmark = pytest.mark.parametrize("selector", SELECTORS, ids=lambda s: type(s).__name__)
@@ -38,7 +54,7 @@ pytestmark = pytest.mark.parametrize("selector", SELECTORS, ids=lambda s: type(s
 @pytest.fixture(scope="module")
 def pool():
     """Sixty rows, some of them copies, so that ties and duplicates are met."""
-    return Dataset.from_dict({"text": texts(50, seed=1) + texts(10, seed=1)})
+    return rows(texts(50, seed=1) + texts(10, seed=1))
 
 
 def contents(pool, selection):
@@ -126,7 +142,7 @@ def test_an_empty_pool_is_refused(selector):
 
 
 def test_a_single_row_is_a_pool(selector):
-    row = Dataset.from_dict({"text": ["red green blue moon sun star sky sea"]})
+    row = rows(["red green blue moon sun star sky sea"])
     assert selector.select(row, 1).indices.tolist() == [0]
 
 
