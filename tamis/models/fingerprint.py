@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["digest", "of_config", "of_files", "of_tokenizer", "of_weights"]
+__all__ = ["digest", "folder_of", "of_config", "of_files", "of_tokenizer", "of_weights", "seed_of"]
 
 _WEIGHTS_AND_WORDS = {".safetensors", ".bin", ".gguf", ".onnx", ".json", ".model", ".jinja", ".txt"}
 _SAYS_NOTHING = {"_name_or_path", "transformers_version", "_attn_implementation"}
@@ -24,6 +24,20 @@ def digest(*parts: object) -> str:
     """
     text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def seed_of(*parts: object) -> int:
+    """Return a seed, from 0 to 2**31 - 1, for any JSON values."""
+    return int(digest(*parts)[:8], 16) >> 1
+
+
+def folder_of(model: str, revision: str | None = None) -> Path:
+    """Return the folder of a model that was loaded: its own, or its snapshot in the hub's cache."""
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(model, revision=revision, local_files_only=True))
 
 
 def of_weights(module: "torch.nn.Module") -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tamis.errors import DataError, ModelError
 from tamis.models.base import Generation, Prompt, TokenLogprobs, unit_rows
-from tamis.models.fingerprint import digest
+from tamis.models.fingerprint import digest, seed_of
 from tamis.models.server import Bill, Prices, Server, Usage
 from tamis.models.spelling import spans_of, unspelt
 from tamis.models.tokens import Piece, TextTokenizer, score
@@ -165,12 +165,15 @@ class OpenAILM(_Served):
     ) -> list[Generation]:
         """Answer each prompt `n` times; as `LanguageModel.generate`.
 
+        Each request has a seed of its own, from `seed` and the prompt; whether it is heeded
+        is the server's affair.
+
         Raises
         ------
         IncompleteError
             If some requests got no answer; it holds the others.
         """
-        how: dict[str, Any] = {"temperature": temperature, "seed": seed}
+        how: dict[str, Any] = {"temperature": temperature}
         long = "max_completion_tokens" if self.base_url == OPENAI else "max_tokens"
         how[long] = max_tokens
         if top_p < 1:
@@ -186,9 +189,12 @@ class OpenAILM(_Served):
         if len(kinds) > 1:
             raise DataError(f"{self.server.name}: texts and messages together; ask for each alone")
         if kinds == {True}:
-            bodies = [self._body(prompt=prompt, **how) for prompt in prompts]
+            bodies = [
+                self._body(prompt=prompt, seed=seed_of(seed, prompt), **how) for prompt in prompts
+            ]
             return self.server.ask("/completions", bodies, lambda said: _written(said, n))
-        bodies = [self._body(messages=[dict(m) for m in prompt], **how) for prompt in prompts]  # type: ignore[arg-type]
+        talks = [[dict(message) for message in prompt] for prompt in prompts]  # type: ignore[arg-type]
+        bodies = [self._body(messages=talk, seed=seed_of(seed, talk), **how) for talk in talks]
         return self.server.ask("/chat/completions", bodies, lambda said: _said(said, n))
 
     @cached_property

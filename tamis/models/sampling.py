@@ -21,9 +21,9 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from tamis.errors import MissingExtraError, ModelError, SettingError
+from tamis.errors import MissingExtraError, SettingError
 from tamis.models.base import Generation, Prompt
-from tamis.models.fingerprint import digest
+from tamis.models.fingerprint import seed_of
 from tamis.models.tokens import TextTokenizer
 
 __all__ = ["Sampling", "generate"]
@@ -104,13 +104,9 @@ def _rows(
             given = torch.from_numpy(np.asarray(prompt))
             embeddings = given.to(module.device, module.dtype)
             content = np.asarray(prompt, np.float32).tolist()
-        if len(embeddings) + how.max_tokens > context:
-            raise ModelError(
-                f"{reader.name}: prompt {i} has {len(embeddings)} tokens, and with "
-                f"max_tokens={how.max_tokens} passes the model's {context}; shorten it"
-            )
+        reader.check_fits(i, len(embeddings), how.max_tokens, context)
         for answer in range(how.n):
-            yield _Row(i, embeddings.detach(), int(digest(how.seed, content, answer)[:15], 16))
+            yield _Row(i, embeddings.detach(), seed_of(how.seed, content, answer))
 
 
 def _answers(

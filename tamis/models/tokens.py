@@ -135,6 +135,19 @@ class TextTokenizer:
             )
         ]
 
+    def check_fits(self, prompt: int, length: int, max_tokens: int, context: int) -> None:
+        """Refuse a prompt of `length` tokens that leaves no room for its answer.
+
+        Raises
+        ------
+        ModelError
+        """
+        if length + max_tokens > context:
+            raise ModelError(
+                f"{self.name}: prompt {prompt} has {length} tokens, and with "
+                f"max_tokens={max_tokens} passes the model's {context}; shorten it"
+            )
+
     def _encoded(
         self, whole: str, border: int, ids: list[int], offsets: list[tuple[int, int]]
     ) -> Encoded:

@@ -101,7 +101,7 @@ def test_scores_texts_and_says_what_it_is(tiny):
 
 
 def test_a_text_longer_than_the_context_is_scored_whole(tiny):
-    text = "The sky is blue, and the sea below it is bluer still. " * 40
+    text = "The sky is blue, and the sea below it is bluer still. " * 150
     (scored,) = tiny.logprobs([text])
     assert len(scored.ids) > 2 * tiny.context
     assert scored.count == len(scored.ids)
@@ -202,8 +202,8 @@ def test_embeddings_stand_where_tokens_would(tiny):
 
 
 def test_a_prompt_that_does_not_fit_is_named(tiny):
-    with pytest.raises(ModelError, match=r"prompt 1 has \d+ tokens.* the model's 256; shorten it"):
-        tiny.generate(["Tea", "blue " * 200], max_tokens=64)
+    with pytest.raises(ModelError, match=r"prompt 1 has \d+ tokens.* the model's 1024; shorten it"):
+        tiny.generate(["Tea", "blue " * 1000], max_tokens=64)
 
 
 # Hidden states
