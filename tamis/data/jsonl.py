@@ -31,7 +31,8 @@ _Entry = tuple[int, dict[str, Any] | str, bytes | str]
 """Line, the object or why there is none, and what was read."""
 
 _HEAD, _GROUP = 100, 1000
-_UNSURE_DEPTH = 500
+_SMALL = 2**15
+_UNSURE_DEPTH = 1000  # at some 10,000 Arrow's parser overruns the stack
 _TORN = 16  # characters of a word, number or escape that the end of the window may have torn
 _NOT_A_NUMBER = re.compile(rb"[:,\[]\s*NaN")
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
@@ -62,11 +63,7 @@ def json_lines(stream: Iterator[bytes], schema: pa.Schema | None) -> Iterator[Pi
         if isinstance(chunk, Unreadable):
             yield chunk
             continue
-        table = None if schema is None else _table(chunk.data, schema)
-        if table is None:
-            yield from _line_by_line(chunk)
-        elif table.num_rows:
-            yield Columns(range(chunk.first, chunk.first + table.num_rows), table)
+        yield from _line_by_line(chunk) if schema is None else _at_once(chunk, schema)
 
 
 def json_values(stream: Iterator[bytes], schema: pa.Schema | None) -> Iterator[Piece]:
@@ -85,6 +82,21 @@ def json_values(stream: Iterator[bytes], schema: pa.Schema | None) -> Iterator[P
         yield from _grouped(_values(chain([first], stream)))
     else:
         yield from json_lines(chain([first], stream), schema)
+
+
+def _at_once(chunk: Lines, schema: pa.Schema) -> Iterator[Piece]:
+    """Parse whole lines at once; where that fails, each half, down to what is small."""
+    table = _table(chunk.data, schema)
+    middle = chunk.data.find(b"\n", len(chunk.data) // 2) + 1
+    if table is not None:
+        if table.num_rows:
+            yield Columns(range(chunk.first, chunk.first + table.num_rows), table)
+    elif len(chunk.data) < _SMALL or middle in (0, len(chunk.data)):
+        yield from _line_by_line(chunk)
+    else:
+        second = chunk.first + chunk.data.count(b"\n", 0, middle)
+        yield from _at_once(Lines(chunk.first, chunk.data[:middle]), schema)
+        yield from _at_once(Lines(second, chunk.data[middle:]), schema)
 
 
 def _table(data: bytes, schema: pa.Schema) -> pa.Table | None:
@@ -176,7 +188,7 @@ def _values(stream: Iterator[bytes]) -> Iterator[_Entry]:
         if in_array and text.skip("]"):
             in_array = False
             continue
-        line, start = text.line, text.text[text.at :][: 4 * RAW]
+        line, start = text.line, text.text[text.at : text.at + RAW]
         try:
             value, raw = text.value()
         except json.JSONDecodeError as error:
@@ -293,7 +305,7 @@ def _is_text(data: bytes) -> bool:
 
 def _may_be_deep(data: bytes) -> bool:
     """Return whether a line may be nested so deep that Arrow's parser overruns the stack."""
-    signs = data.count(b"{") + data.count(b"[")
+    signs = data.count(b"{") + data.count(b"[") - data.count(b"\n")
     return signs > _UNSURE_DEPTH and any(
         line.count(b"{") + line.count(b"[") > _UNSURE_DEPTH for line in data.split(b"\n")
     )

@@ -13,7 +13,7 @@ and a field that was never filled has the type null. Since values are only count
 does not depend on the order of rows, nor on how they are read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -22,9 +22,10 @@ import pyarrow.compute as pc
 
 from tamis.data.pieces import Columns, Rows, Unreadable, shown
 
-__all__ = ["BrokenNumber", "Misfit", "Shape", "WholeNumber", "conformed", "fitted"]
+__all__ = ["BrokenNumber", "Misfit", "Shape", "WholeNumber", "conformed", "fitter"]
 
 Kind: TypeAlias = pa.DataType | str
+Fitter: TypeAlias = Callable[[object], object]
 
 HALF_PAIR = "half a surrogate pair, which is no text"
 TEXT = pa.large_string()
@@ -137,7 +138,10 @@ class Shape:
             self.kinds.add(_plain(array.type))
 
     def _at(self, name: str) -> "Shape":
-        return self.fields.setdefault(name, Shape())
+        shape = self.fields.get(name)
+        if shape is None:
+            shape = self.fields[name] = Shape()
+        return shape
 
 
 def conformed(piece: Rows | Columns, schema: pa.Schema) -> tuple[pa.Table, list[Unreadable]]:
@@ -152,9 +156,10 @@ def conformed(piece: Rows | Columns, schema: pa.Schema) -> tuple[pa.Table, list[
             piece = Rows(list(piece.lines), piece.table.to_pylist())
     kept: list[dict[str, Any]] = []
     misfits: list[Unreadable] = []
+    fitters = [(column.name, fitter(column.type, column.name)) for column in schema]
     for number, row in enumerate(piece.values):
         try:
-            fitting = {f.name: fitted(row.get(f.name), f.type, f.name) for f in schema}
+            fitting = {name: fit(row.get(name)) for name, fit in fitters}
             if piece.raws is None:  # no parser has looked at these values
                 pa.Table.from_pylist([fitting], schema=schema)
             kept.append(fitting)
@@ -164,35 +169,70 @@ def conformed(piece: Rows | Columns, schema: pa.Schema) -> tuple[pa.Table, list[
     return pa.Table.from_pylist(kept, schema=schema), misfits
 
 
-def fitted(value: object, type: pa.DataType, place: str) -> object:
-    """Return a value as Arrow takes it for `type`.
+def fitter(type: pa.DataType, place: str) -> Fitter:
+    """Return what makes a value one that Arrow takes for `type`.
 
-    Raises
-    ------
-    Misfit
-        If it is of another make; the text says what was found where.
+    It raises Misfit where a value is of another make; the text says what was found where.
 
     Examples
     --------
-    >>> fitted(WholeNumber("007"), pa.large_string(), "answer")
+    >>> as_text = fitter(pa.large_string(), "answer")
+    >>> as_text(WholeNumber("007"))
     '007'
-    >>> fitted({"a": 1}, pa.large_string(), "answer")
+    >>> as_text({"a": 1})
     Traceback (most recent call last):
     tamis.data.shapes.Misfit: an object where text is expected in 'answer'
     """
-    if value is None or pa.types.is_null(type):
-        return None
-    if pa.types.is_struct(type) and isinstance(value, dict):
-        return {f.name: fitted(value.get(f.name), f.type, f"{place}.{f.name}") for f in type}
-    if _is_list(type) and isinstance(value, list | tuple):
-        return [fitted(held, type.value_type, f"{place}[]") for held in value]
-    if pa.types.is_nested(type) or isinstance(value, dict | list | tuple):
-        raise Misfit(f"{_make(value)} where {_make(type)} is expected in '{place}'")
-    if type == TEXT:
-        return _text(value, place)
-    if isinstance(value, str) and (pa.types.is_integer(type) or pa.types.is_floating(type)):
-        return int(value) if pa.types.is_integer(type) else float(value)
-    return value
+    if pa.types.is_null(type):
+        return lambda value: None
+    if pa.types.is_struct(type):
+        return _object_fitter(type, place)
+    if _is_list(type):
+        return _list_fitter(type, place)
+    return _plain_fitter(type, place)
+
+
+def _object_fitter(type: pa.StructType, place: str) -> Fitter:
+    fitters = [(held.name, fitter(held.type, f"{place}.{held.name}")) for held in type]
+
+    def fitted(value: object) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise Misfit(f"{_make(value)} where an object is expected in '{place}'")
+        return {name: fit(value.get(name)) for name, fit in fitters}
+
+    return fitted
+
+
+def _list_fitter(type: pa.ListType, place: str) -> Fitter:
+    fit = fitter(type.value_type, f"{place}[]")
+
+    def fitted(value: object) -> object:
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple):
+            raise Misfit(f"{_make(value)} where a list is expected in '{place}'")
+        return [fit(held) for held in value]
+
+    return fitted
+
+
+def _plain_fitter(type: pa.DataType, place: str) -> Fitter:
+    is_text = type == TEXT
+    number = int if pa.types.is_integer(type) else float
+
+    def fitted(value: object) -> object:
+        if isinstance(value, dict | list | tuple):
+            expected = "text" if is_text else "a plain value"
+            raise Misfit(f"{_make(value)} where {expected} is expected in '{place}'")
+        if value is None:
+            return None
+        if is_text:
+            return value if isinstance(value, str) else _text(value, place)
+        return number(value) if isinstance(value, WholeNumber | BrokenNumber) else value
+
+    return fitted
 
 
 def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -222,6 +262,8 @@ def _text(value: object, place: str) -> str:
 
 
 def _kind(value: object) -> Kind:
+    if type(value) is str:
+        return TEXT
     if isinstance(value, bool):
         return pa.bool_()
     if isinstance(value, WholeNumber | int):
@@ -271,16 +313,14 @@ def _is_list(type: pa.DataType) -> bool:
     return any(kind(type) for kind in kinds)
 
 
-def _make(what: object) -> str:
-    """Say what a value or a type is."""
-    if isinstance(what, dict) or (isinstance(what, pa.DataType) and pa.types.is_struct(what)):
+def _make(value: object) -> str:
+    """Say what a value is."""
+    if isinstance(value, dict):
         return "an object"
-    if isinstance(what, list | tuple) or (isinstance(what, pa.DataType) and _is_list(what)):
+    if isinstance(value, list | tuple):
         return "a list"
-    if isinstance(what, bool):
+    if isinstance(value, bool):
         return "true or false"
-    if what == TEXT or (isinstance(what, str) and not isinstance(what, WholeNumber | BrokenNumber)):
+    if isinstance(value, str) and not isinstance(value, WholeNumber | BrokenNumber):
         return "text"
-    if isinstance(what, pa.DataType):
-        return "a number" if pa.types.is_integer(what) or pa.types.is_floating(what) else str(what)
     return "a number"
