@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def spread(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, working on as many as there are cores.
 
     Made for kernels that release the interpreter's lock. Cut the work into pieces that do not
@@ -21,6 +21,9 @@ def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
     >>> list(spread(str.upper, "abc"))
     ['A', 'B', 'C']
     """
+    if len(items) == 1:
+        yield function(items[0])
+        return
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as threads:
         waiting: deque[Future[Result]] = deque()

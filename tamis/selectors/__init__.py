@@ -17,11 +17,13 @@ REGISTRY = {
     "clean": "Clean",
     "coreset": "Coreset",
     "cross-task-knn": "CrossTaskKNN",
+    "data-shapley": "DataShapley",
     "deduplicate": "Deduplicate",
     "dsir": "DSIR",
     "kcenter": "KCenter",
     "knn-shapley": "KNNShapley",
     "random": "Random",
+    "ts-dshapley": "TransferredShapley",
 }
 
 _CLASSES = {class_name: method for method, class_name in REGISTRY.items()}

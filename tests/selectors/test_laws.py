@@ -15,10 +15,12 @@ from tamis.selectors import (
     Clean,
     Coreset,
     CrossTaskKNN,
+    DataShapley,
     Deduplicate,
     KCenter,
     KNNShapley,
     Random,
+    TransferredShapley,
     chain,
 )
 from tamis.selectors.base import Selector
@@ -46,6 +48,8 @@ SELECTORS = [
     CrossTaskKNN(target=TARGET, embedder=Numbers()),
     Coreset(embedder=Numbers()),
     KNNShapley(target=TARGET, embedder=Numbers()),
+    DataShapley(target=TARGET, embedder=Numbers(), permutations=20),
+    TransferredShapley(target=TARGET, embedder=Numbers(), permutations=2),
     chain(Deduplicate(), DSIR(target=TARGET, buckets=512, min_tokens=1)),
 ]
 pytestmark = pytest.mark.parametrize("selector", SELECTORS, ids=lambda s: type(s).__name__)
