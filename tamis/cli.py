@@ -167,13 +167,14 @@ def select(
     save(picked.apply(rows), output)
     if verdicts:
         picked.save(verdicts)
+    reasons = _grouped(picked.counts())
     facts = {
         "method": repr(selector),
         "rows": len(rows),
         "rejected": len(rejected(rows)),
         "kept": len(picked),
         "seconds": round(picked.seconds, 3),
-        "reasons": _grouped(picked.counts()),
+        "reasons": reasons,
         "output": output,
     }
     if as_json:
@@ -182,7 +183,7 @@ def select(
     _table(
         f"{method}: {len(picked):,} of {len(rows):,} kept",
         ["reason", "rows"],
-        [[reason, f"{count:,}"] for reason, count in facts["reasons"].items()],
+        [[reason, f"{count:,}"] for reason, count in reasons.items()],
     )
     out.print(f"Kept rows: {escape(output)}", soft_wrap=True)
 

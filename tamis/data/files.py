@@ -34,8 +34,10 @@ def written_aside(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         aside.replace(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); "
-                        "free space, or give another place") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "free space, or give another place"
+        ) from error
     finally:
         with suppress(OSError):
             aside.unlink()

@@ -69,4 +69,4 @@ def _lies_whole(pool: Dataset) -> bool:
         return False
     if files[0].parent.parent != home() / "pools":
         return False
-    return pool.column_names == Dataset.from_file(str(files[0])).column_names
+    return bool(pool.column_names == Dataset.from_file(str(files[0])).column_names)

@@ -131,7 +131,7 @@ def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
 )
 def run_step(
     key: str, number: int, method: str, recipe: Recipe, pool: str, workers: int, progress: bool
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Run one step on what the steps before it kept; return what it did."""
     rows = open_pool(pool)
     with using(LocalEngine(workers=workers, progress=progress)):

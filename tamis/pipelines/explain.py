@@ -59,9 +59,9 @@ def explain(run: Run, example_id: str) -> Explanation:
     RunError
         If the run has not looked at its pool yet.
     """
+    if run.record.pool is None:
+        raise RunError(f"run {run.id}: its pool was not read; tamis run --resume {run.id}")
     examples = home() / "pools" / run.record.pool / "examples.parquet"
-    if not run.record.pool or not examples.exists():
-        raise RunError(f"run {run.id}: no step is done; tamis run --resume {run.id}")
     row = _the_one(_starting_with(examples, example_id), example_id, run)
     verdicts = tuple(
         verdict

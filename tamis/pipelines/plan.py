@@ -76,8 +76,9 @@ def plan(recipe: Recipe, pool: Dataset) -> Plan:
     """
     sample = _sample(pool, SAMPLE_ROWS)
     steps = planned_steps(recipe, pool)
-    for step, rows in zip(steps, _tried(steps, _sample(sample, WARM_UP_ROWS)), strict=False):
-        del step, rows  # compiles the kernels, so that the sample measures work alone
+    _tried(
+        steps, _sample(sample, WARM_UP_ROWS)
+    )  # compiles the kernels: the sample shows work alone
     costs: list[StepCost] = []
     rows = len(pool)
     for step, (seen, selection) in zip(steps, _tried(steps, sample), strict=False):

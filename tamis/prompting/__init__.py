@@ -1,0 +1,1 @@
+"""Demonstrations, generation, reasoning and prompt compression: methods over language models."""
