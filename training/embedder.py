@@ -1,0 +1,174 @@
+"""Train the bundled embedder: vectors of word pieces, added up.
+
+    python -m training.embedder DATA WORK
+
+Pairs that belong together (instruction and answer, question and passage, a passage and the
+next) are told from the other pairs of their batch, all of one kind (InfoNCE). The vectors
+start as a random projection of TF-IDF, which is already of use, and learn from there; a word
+that was never learnt keeps that. WORK/embedder/ is what `StaticEmbedder` and
+sentence-transformers load.
+"""
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+
+from tamis.models.static import StaticEmbedder
+from training import data
+
+VOCABULARY, WIDTH = 15_360, 256  # 7.9 MB in float16
+UNKNOWN = "[UNK]"
+BATCH, STEPS, RATE = 1024, 1200, 5e-3
+TEMPERATURE = 0.05
+LONGEST = 160  # pieces of a text that training reads
+DROPPED = 0.15  # share of pieces left out at random, so that no single word decides
+SIF = 1e-3  # a piece of frequency f starts with weight SIF / (SIF + f) (Arora et al. 2017)
+
+Ragged = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
+
+
+def train_tokenizer(texts: list[str]) -> Tokenizer:
+    """Learn a byte-level WordPiece in lower case, whose every byte is a piece."""
+    tokenizer = Tokenizer(models.WordPiece({UNKNOWN: 0}, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"[ \t\n\r\f\v]+"), "removed"),
+            pre_tokenizers.Split(Regex(r"[!-/:-@\[-`{-~]"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=VOCABULARY - len(letters),
+        special_tokens=[UNKNOWN],
+        initial_alphabet=letters,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    learnt = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    pieces = dict.fromkeys([token for token, _ in learnt] + [f"##{letter}" for letter in letters])
+    tokenizer.model = models.WordPiece(
+        {token: number for number, token in enumerate(pieces)},
+        unk_token=UNKNOWN,
+        max_input_chars_per_word=1_000_000,
+    )
+    return tokenizer
+
+
+def start(tokenizer: Tokenizer, sides: list[Ragged]) -> npt.NDArray[np.float32]:
+    """Return random directions, as long as the pieces are rare."""
+    size = tokenizer.get_vocab_size()
+    counts = sum(np.bincount(pieces, minlength=size) for _, pieces in sides)
+    weights = SIF / (SIF + counts / counts.sum())
+    directions = np.random.default_rng(0).normal(size=(size, WIDTH)) / np.sqrt(WIDTH)
+    directions[tokenizer.token_to_id(UNKNOWN)] = 0
+    return (directions * weights[:, None]).astype(np.float32)
+
+
+def save(folder: Path, tokenizer: Tokenizer, vectors: npt.NDArray[np.float32]) -> None:
+    """Write the folder, in float16."""
+    (folder / "1_Normalize").mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    save_file({"embedding.weight": vectors.astype(np.float16)}, folder / "model.safetensors")
+    modules = [
+        ("0", "", "sentence_transformers.models.StaticEmbedding"),
+        ("1", "1_Normalize", "sentence_transformers.models.Normalize"),
+    ]
+    listed = [
+        {"idx": place, "name": name, "path": path, "type": kind}
+        for place, (name, path, kind) in enumerate(modules)
+    ]
+    (folder / "modules.json").write_text(json.dumps(listed, indent=2) + "\n")
+    config = {"similarity_fn_name": "cosine"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(config) + "\n")
+
+
+class Sides:
+    """One side of all pairs of a kind, ready to be looked up."""
+
+    def __init__(self, ragged: Ragged) -> None:
+        self.starts, self.pieces = ragged
+
+    def points(
+        self, rows: npt.NDArray[np.int64], weight: Tensor, draw: np.random.Generator
+    ) -> Tensor:
+        """Return the unit vectors of some rows, with some of their pieces left out."""
+        first = self.starts[rows]
+        lengths = np.minimum(self.starts[rows + 1] - first, LONGEST)
+        offsets = np.concatenate([[0], lengths.cumsum()])
+        places = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], lengths)
+        kept = torch.from_numpy((draw.random(len(places)) > DROPPED).astype(np.float32))
+        added = F.embedding_bag(
+            torch.from_numpy(self.pieces[places].astype(np.int64)),
+            weight,
+            torch.from_numpy(offsets[:-1]),
+            mode="sum",
+            per_sample_weights=kept,
+        )
+        return F.normalize(added, dim=1)
+
+
+def train(vectors: npt.NDArray[np.float32], kinds: dict[str, tuple[Sides, Sides]]) -> Tensor:
+    """Learn; return the vectors."""
+    weight = torch.nn.Parameter(torch.from_numpy(vectors))
+    optimizer = torch.optim.Adam([weight], lr=RATE, betas=(0.9, 0.99))
+    names = list(kinds)
+    shares = np.array([len(kinds[name][0].starts) ** 0.6 for name in names])
+    draw, started, recent = np.random.default_rng(1), time.monotonic(), []
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 50) * (1 - step / STEPS)
+        first, second = kinds[draw.choice(names, p=shares / shares.sum())]
+        n = len(first.starts) - 1
+        rows = draw.permutation(n)[:BATCH]
+        near = first.points(rows, weight, draw) @ second.points(rows, weight, draw).T
+        right = torch.arange(len(rows))
+        loss = sum(F.cross_entropy(side / TEMPERATURE, right) for side in (near, near.T)) / 2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        recent.append(float(loss.detach()))
+        if step % 200 == 199:
+            passed = time.monotonic() - started
+            print(f"step {step + 1} loss {np.mean(recent):.3f} {passed:.0f} s")
+            recent.clear()
+    return weight.detach()
+
+
+def main() -> None:
+    """Build the tokenizer, train and save."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = given.work / "embedder"
+
+    texts: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for kind, first, second in data.pairs(given.data, held_out=False):
+        for side, text in zip(texts[kind], (first, second), strict=True):
+            side.append(text[:2000])
+    sample = [text for sides in texts.values() for text in sides[1][::2]]
+    tokenizer = train_tokenizer(sample)
+    save(folder, tokenizer, np.zeros((tokenizer.get_vocab_size(), WIDTH), np.float32))
+    cutter = StaticEmbedder(str(folder))
+    cut = {kind: tuple(map(cutter.pieces, sides)) for kind, sides in texts.items()}
+    print({kind: len(first) for kind, (first, _) in texts.items()})
+    vectors = start(tokenizer, [side for sides in cut.values() for side in sides])
+    save(given.work / "embedder-start", tokenizer, vectors)
+    kinds = {kind: (Sides(first), Sides(second)) for kind, (first, second) in cut.items()}
+    save(folder, tokenizer, train(vectors, kinds).numpy())
+
+
+if __name__ == "__main__":
+    main()
