@@ -242,6 +242,7 @@ def test_a_single_exchange_goes_there_and_back(target):
         {"instruction": "Say no", "input": "", "output": "", "tamis_id": "z"},
     ]
     assert convert(pool, "alpaca")[0]["input"] == "1, 2"
+    assert convert(pool, "messages")[2]["messages"] == said(("user", "Say no"))
     assert convert(pool, target).with_format("arrow")[:].num_rows == 3
 
 

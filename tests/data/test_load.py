@@ -154,6 +154,7 @@ def test_a_column_of_mixed_plain_values_is_text_as_written(tmp_path):
         (['{"a": 1}', '{"b": []}', "{}"], [{"a": 1, "b": None}, {"a": None, "b": []},
                                            {"a": None, "b": None}]),
         (["{}", "null"], [None, None]),
+        (["[null, null]", "[]"], [[None, None], []]),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("before", [0, 150])
@@ -174,6 +175,22 @@ def test_most_values_say_what_a_column_is_in_any_order(tmp_path):
             "a list where text is expected in 'text'",
             "an object where text is expected in 'text'",
         ]
+
+
+def test_null_is_not_counted_and_the_first_rows_count_once(tmp_path):
+    # One text and two objects; then a hundred objects, which are looked at first, and more texts.
+    nulls = pa.table({"text": ["t"] * 6, "v": ["x", *[None] * 5]})
+    pq.write_table(nulls, written(tmp_path / "1/1.parquet", b""))
+    written(tmp_path / "1/2.jsonl", b'{"text": "t", "v": {"a": 1}}\n' * 2)
+    assert aside(load(tmp_path / "1")) == [(1, "text where an object is expected in 'v'")]
+
+    lines = b'{"text": "t", "v": {"a": 1}}\n' * 100 + b'{"text": "t", "v": "x"}\n' * 150
+    assert len(load(written(tmp_path / "2.jsonl", lines))) == 150
+
+
+def test_a_long_number_in_a_late_column_keeps_its_digits(tmp_path):
+    lines = GOOD * 200 + b'{"text": "x", "late": 12345678901234567890}\n'
+    assert load(written(tmp_path / "a.jsonl", lines))[200]["late"] == "12345678901234567890"
 
 
 def test_a_stray_text_among_conversations_is_set_aside(tmp_path):
@@ -260,7 +277,7 @@ def test_a_chunk_at_once_gives_what_line_by_line_gives(tmp_path_factory, values)
         (b'{"text": "a"} {"text": "b"}', "not JSON (extra data)"),
         (b'{"text": "a",}', "not JSON (expecting property name enclosed in double quotes)"),
         (b'{"text": "a\tb"}', "not JSON (invalid control character)"),
-        ("{'text': 'Müller'}".encode("latin-1"), "not UTF-8 (byte 0xfc at 12)"),
+        ('{"text": "Müller"}'.encode("latin-1"), "not UTF-8 (byte 0xfc at 12)"),
         (b'{"text": "a\0b"}', "NUL bytes"),
         (b"\0" * 20, "NUL bytes"),
         (b'["to be"]', "not an object"),
@@ -271,7 +288,7 @@ def test_a_chunk_at_once_gives_what_line_by_line_gives(tmp_path_factory, values)
         (b'{"text": {"a": 1}}', "an object where text is expected in 'text'"),
     ],
 )
-@pytest.mark.parametrize("before", [6, 300])
+@pytest.mark.parametrize("before", [6, 5000])
 def test_a_line_that_cannot_be_used_is_set_aside(tmp_path, line, reason, before):
     path = written(tmp_path / "a.jsonl", GOOD * before + line + b"\n" + GOOD)
     pool = load(path)
