@@ -1,24 +1,28 @@
-# Each target is what one would type anyway; all but `setup` run `setup` when it is needed.
+# Each target is what one would type anyway; all but `help` run `setup` when it is needed.
 PYTHON ?= python3
+# Which extras of pyproject.toml to install; tests of the others are skipped, and say so.
+EXTRAS ?= dev
 BIN := .venv/bin
-SETUP := .venv/.installed
+SETUP := .venv/.with-$(EXTRAS)
 
-.PHONY: setup demo test lint fix bench docs
+.PHONY: help setup demo test lint fix bench docs
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1|/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
 
 setup: $(SETUP)  ## the environment, in .venv
 $(SETUP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tamis needs Python 3.11 or newer; say which: make PYTHON=python3.11 setup"; exit 2; }
-	@echo "Setting up .venv; this takes a minute or two, once."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "tamis needs Python 3.11 or newer; name one: make setup PYTHON=python3.11"; exit 2; }
+	@echo "Setting up .venv: a minute or two, once."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
-demo: $(SETUP)  ## curate the sample in data/ and say what was kept and why
-	@$(BIN)/tamis demo
+demo: $(SETUP)  ## curate the sample in data/, and say what was kept and why
+	@$(BIN)/tamis run curate --pool data/instructions.jsonl.zst --target data/seed_tasks.jsonl --k 1000
 
 test: $(SETUP)  ## every test
 	@$(BIN)/pytest

@@ -1,0 +1,20 @@
+"""Run every benchmark beside its peers, one after the other: `python -m benchmarks [NAME …]`.
+
+Each prints a table of its own. A peer gets an environment of its own under `.benchmarks/`,
+made when it is first needed; one that does not run is listed with its error.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+NAMES = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if path.stem not in {"__init__", "__main__", "common"}
+)
+
+for name in sys.argv[1:] or NAMES:
+    print(f"== {name}", flush=True)
+    sys.argv = [name]
+    runpy.run_path(str(Path(__file__).with_name(f"{name}.py")), run_name="__main__")
