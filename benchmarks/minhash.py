@@ -3,8 +3,8 @@
     python -m benchmarks.minhash                 # on the sample in data/
     python -m benchmarks.minhash --pool P --rows 5000 --rounds 5
 
-Each text of the pool is followed by a copy with some words changed, so that the true
-Jaccard similarity of each pair (5-grams of words) is known. Texts are brought to words and
+A share of the texts gets a copy with some words changed, so that the true Jaccard similarity
+of each pair (5-grams of words) is known. Texts are brought to words and
 spaces first, so that every tool sees the same words. All run on one core; seconds are those
 of the processor, from texts in memory (an Arrow pool for tamis, files for datatrove) to the
 rows dropped. tamis verifies candidates, the others do not.
@@ -46,21 +46,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pool", default="data/instructions.jsonl.zst")
     parser.add_argument("--rows", type=int, help="the first rows of the pool alone")
+    parser.add_argument("--copied", type=float, default=0.3, help="share of texts with a copy")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TAMIS_HOME"] = str(Path(folder) / "home")
-        texts, similarity = _planted(_distinct(arguments.pool, arguments.rows))
+        texts, similarity = _planted(_distinct(arguments.pool, arguments.rows), arguments.copied)
         path = Path(folder) / "texts.jsonl"
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
         megabytes = sum(map(len, texts)) / 1e6
         print(f"{len(texts):,} rows, {megabytes:.1f} MB, {arguments.rounds} rounds; MB/s a core")
         ours = _run("tamis", texts, path, arguments.rounds)
-        _print("tamis", ours, ours, megabytes, similarity)
+        _print("tamis", ours, ours, len(texts), megabytes, similarity)
         for peer in arguments.peers:
             runs = _run(peer, texts, path, arguments.rounds)
-            _print(peer, runs, ours, megabytes, similarity)
+            _print(peer, runs, ours, len(texts), megabytes, similarity)
 
 
 def _distinct(source: str, rows: int | None) -> list[str]:
@@ -74,12 +75,12 @@ def _distinct(source: str, rows: int | None) -> list[str]:
     return table["text"].take(np.sort(picked.indices)).to_pylist()
 
 
-def _planted(originals: list[str]) -> tuple[list[str], np.ndarray]:
-    """Follow the texts by a changed copy of each; return with them each pair's similarity."""
+def _planted(originals: list[str], copied: float) -> tuple[list[str], np.ndarray]:
+    """Follow the texts by a changed copy of the first of them; return also how alike each is."""
     draw = np.random.default_rng(0)
     vocabulary = np.array(sorted({word for text in originals for word in text.split()}))
     copies, similarity = [], []
-    for text in originals:
+    for text in originals[: int(copied * len(originals))]:
         words, level = text.split(), draw.uniform(LEVELS[0], 1)
         changes = round((len(words) - NGRAM) * (1 - level) / (1 + level) / NGRAM)
         for place in draw.choice(len(words), changes, replace=False):
@@ -111,14 +112,19 @@ def _run(tool: str, texts: list[str], path: Path, rounds: int) -> list[dict]:
 
 
 def _print(
-    tool: str, runs: list[dict], ours: list[dict], megabytes: float, similarity: np.ndarray
+    tool: str,
+    runs: list[dict],
+    ours: list[dict],
+    rows: int,
+    megabytes: float,
+    similarity: np.ndarray,
 ) -> None:
     rates = [megabytes / run["seconds"] for run in runs]
     ratios = [run["seconds"] / our["seconds"] for run, our in zip(runs, ours, strict=True)]
     print(f"  {tool:11} {spread(rates):24} tamis is {spread(ratios)} times as fast")
-    dropped = np.zeros(2 * len(similarity), bool)
+    dropped = np.zeros(rows, bool)
     dropped[runs[0]["dropped"]] = True
-    found = dropped[: len(similarity)] | dropped[len(similarity) :]
+    found = dropped[: len(similarity)] | dropped[rows - len(similarity) :]
     shares = []
     for least, most in zip(LEVELS, (*LEVELS[1:], 1.01), strict=True):
         level = (similarity >= least) & (similarity < most)

@@ -149,6 +149,15 @@ def test_a_short_text_is_one_shingle_and_a_wordless_one_none():
     assert counts == [2, 1, 0, 0]
 
 
+@pytest.mark.parametrize("words", [5, 35, 36, 37, 300, 3000])
+def test_a_set_has_each_shingle_once_in_order(words):
+    numbers = np.random.default_rng(2).integers(3, size=words)  # many shingles occur again
+    runs = {tuple(numbers[i : i + 5].tolist()) for i in range(words - 4)}
+    (shingles,) = sets_of(" ".join(f"w{n}" for n in numbers))
+    assert len(shingles) == len(runs)
+    assert (np.diff(shingles.astype(np.int64)) > 0).all()
+
+
 def test_order_of_words_counts():
     left, right = sets_of("a b c d e", "e d c b a")
     assert jaccard(left, right) == 0
