@@ -34,7 +34,6 @@ _HEAD, _GROUP = 100, 1000
 _SMALL = 2**15
 _UNSURE_DEPTH = 1000  # at some 10,000 Arrow's parser overruns the stack
 _TORN = 16  # characters of a word, number or escape that the end of the window may have torn
-_NOT_A_NUMBER = re.compile(rb"[:,\[]\s*NaN")
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _OPEN_LINE = re.compile(rb"[^\n]*[{\[,][ \t\r]*\n")
@@ -101,9 +100,7 @@ def _at_once(chunk: Lines, schema: pa.Schema) -> Iterator[Piece]:
 
 def _table(data: bytes, schema: pa.Schema) -> pa.Table | None:
     """Parse whole lines at once; None where that fails or is not to be trusted."""
-    if b"\0" in data or not _is_text(data) or _may_be_deep(data):
-        return None
-    if b"NaN" in data and _NOT_A_NUMBER.search(data):
+    if b"\0" in data or _may_hold_nan(data) or _may_be_deep(data) or not _is_text(data):
         return None
     known = pa.schema([column for column in schema if _native(column.type)])
     try:
@@ -309,6 +306,16 @@ def _may_be_deep(data: bytes) -> bool:
     return signs > _UNSURE_DEPTH and any(
         line.count(b"{") + line.count(b"[") > _UNSURE_DEPTH for line in data.split(b"\n")
     )
+
+
+def _may_hold_nan(data: bytes) -> bool:
+    """Return whether NaN stands where a value may: Arrow takes it for a number, we for null."""
+    at = data.find(b"NaN")
+    while at >= 0:
+        if data[max(at - 9, 0) : at].rstrip()[-1:] in (b":", b",", b"[", b""):
+            return True
+        at = data.find(b"NaN", at + 3)
+    return False
 
 
 def _has_lines(data: bytes, rows: int) -> bool:
