@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 
 from tamis.errors import DataError
 
@@ -26,7 +27,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     DataError
         If the folder cannot be written, or the disk is full.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside

@@ -100,6 +100,7 @@ def test_the_same_rows_are_the_same_bytes(tmp_path):
         ("x", "not a kind of file that is written"),
         ("folder.jsonl", "folder.jsonl: a folder; give the name of a file"),
         ("/proc/x.jsonl", "x.jsonl: cannot be written"),
+        ("file.jsonl/x.jsonl", "x.jsonl: cannot be written"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_refused(tmp_path, name, message):
