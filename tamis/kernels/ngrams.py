@@ -4,11 +4,13 @@ A text is split into words (`tamis.kernels.words`); each run of 1 to `orders` wo
 hashed to a bucket. Of an n-gram nothing is made but its hash, of a text nothing is kept but
 its sum, so memory is that of the longest text.
 
-What it costs, counted and then measured (x86-64 at about 4 GHz, English of 4.6 bytes a
-word, orders = 2), in ns a byte: splitting 1.2; a word's hash, a multiplication for every 8
-bytes, 0.4; joining hashes to n-grams and reducing them to buckets, in vectors, 0.5; adding
-in a table of 10,000, which stays in the second-level cache, 0.3. That is 2.5, or 400 MB/s;
-reading the memory would take 0.1. Text that is not ASCII costs 2 to 3 times as much a byte.
+What it costs, in ns a byte (x86-64 at about 4 GHz, English of 4.6 bytes a word, orders = 2):
+splitting 1.2; a word's hash, a multiplication for every 8 bytes, 0.4; joining hashes to
+n-grams and reducing them to buckets, in vectors, 0.5; adding in a table of 10,000, which
+stays in the second-level cache, 0.4. That is 2.5, or 400 MB/s; the memory could give 10,000.
+With SHA-256 3 to 5 more: of two look-ups a word in 8 MB most wait for the third-level cache,
+and one in ten meets an n-gram that must be digested, 50 ns. Text that is not ASCII costs 2 to
+3 times as much a byte to split.
 """
 
 import threading
@@ -27,7 +29,8 @@ Hash = Literal["fast", "sha256"]
 """'fast' is 64-bit multiply and xor-shift; 'sha256' that of the n-gram's words joined by spaces."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
-_32, _ONES = np.uint64(32), ~np.uint64(0)
+_ONE, _32, _ONES = np.uint64(1), np.uint64(32), ~np.uint64(0)
+_CHUNK = 1 << 13  # bytes of text worked on together: what is made of them stays in the caches
 _MEMO_SLOTS = 1 << 20
 _memos = threading.local()
 
@@ -50,7 +53,7 @@ def bucket_counts(
     orders : int
         n-grams of 1 to this many words.
     buckets : int
-        Below 2**31; all orders share them.
+        Up to 2**28; all orders share them.
     hash : {'fast', 'sha256'}
 
     Returns
@@ -102,21 +105,22 @@ def _room(
     offsets: npt.NDArray[np.int64], orders: int, buckets: int, hash: Hash
 ) -> tuple[npt.NDArray[np.generic], ...]:
     """Return the table and the arrays that a kernel works in."""
-    longest = int(np.diff(offsets).max(initial=0))
-    grams = np.empty((orders, longest + 1), np.uint64)
-    memo = _memo(buckets) if hash == "sha256" else np.empty((0, 2), np.uint64)
-    return word_table(), *room_for(longest), grams, memo
+    n_bytes = max(int(np.diff(offsets).max(initial=0)), _CHUNK)
+    grams = np.empty((orders, n_bytes + 1), np.uint64)
+    firsts = np.empty(len(offsets), np.int64)
+    memo = _memo(buckets) if hash == "sha256" else np.empty(0, np.uint64)
+    return word_table(), *room_for(n_bytes), grams, firsts, memo
 
 
 def _memo(buckets: int) -> npt.NDArray[np.uint64]:
-    """Return this thread's memory of n-grams' SHA-256 buckets: 16 MB.
+    """Return this thread's memory of n-grams' SHA-256 buckets: 8 MB.
 
-    A slot holds an n-gram's fast hash and its bucket plus 1; a newcomer takes it over. Of
-    10**13 look-ups that find another n-gram's slot, about one mistakes it for its own.
+    A slot is an n-gram's fast hash, its low bits replaced by the bucket plus 1; which slot it
+    is tells those bits. A newcomer takes the slot over. So a bucket is wrong only where two
+    n-grams share all 64 bits (fewer, from 2**20 buckets on).
     """
     if getattr(_memos, "buckets", None) != buckets:
-        _memos.buckets = buckets
-        _memos.slots = np.zeros((_MEMO_SLOTS, 2), np.uint64)
+        _memos.buckets, _memos.slots = buckets, np.zeros(_MEMO_SLOTS, np.uint64)
     return _memos.slots  # type: ignore[no-any-return]
 
 
@@ -128,15 +132,19 @@ def _add_counts(
     text: npt.NDArray[np.uint8],
     ends: npt.NDArray[np.int64],
     grams: npt.NDArray[np.uint64],
+    firsts: npt.NDArray[np.int64],
     memo: npt.NDArray[np.uint64],
     counts: npt.NDArray[np.int64],
 ) -> None:
-    for row in range(len(offsets) - 1):
-        words = split(data, offsets[row], offsets[row + 1], table, text, ends)
-        _write_buckets(text, ends, words, memo, len(counts), grams)
-        for order in range(len(grams)):
-            for word in range(order, words):
-                counts[grams[order, word]] += 1
+    row = 0
+    while row < len(offsets) - 1:
+        rows = _split_chunk(offsets[row:], data, table, text, ends, firsts)
+        _write_buckets(text, ends, firsts[rows], memo, len(counts), grams)
+        for i in range(rows):
+            for order in range(len(grams)):
+                for word in range(firsts[i] + order, firsts[i + 1]):
+                    counts[grams[order, word]] += 1
+        row += rows
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -147,19 +155,46 @@ def _write_sums(
     text: npt.NDArray[np.uint8],
     ends: npt.NDArray[np.int64],
     grams: npt.NDArray[np.uint64],
+    firsts: npt.NDArray[np.int64],
     memo: npt.NDArray[np.uint64],
     values: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],
-    n_words: npt.NDArray[np.int64],
+    words: npt.NDArray[np.int64],
 ) -> None:
-    for row in range(len(sums)):
-        words = split(data, offsets[row], offsets[row + 1], table, text, ends)
-        _write_buckets(text, ends, words, memo, len(values), grams)
-        total = 0.0
-        for order in range(len(grams)):
-            for word in range(order, words):
-                total += values[grams[order, word]]
-        sums[row], n_words[row] = total, words
+    row = 0
+    while row < len(offsets) - 1:
+        rows = _split_chunk(offsets[row:], data, table, text, ends, firsts)
+        _write_buckets(text, ends, firsts[rows], memo, len(values), grams)
+        for i in range(rows):
+            total = 0.0
+            for order in range(len(grams)):
+                for word in range(firsts[i] + order, firsts[i + 1]):
+                    total += values[grams[order, word]]
+            sums[row + i], words[row + i] = total, firsts[i + 1] - firsts[i]
+        row += rows
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _split_chunk(
+    offsets: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+    table: npt.NDArray[np.uint32],
+    text: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+    firsts: npt.NDArray[np.int64],
+) -> int:
+    """Split the first texts, one and as many as fit in a chunk; return how many.
+
+    Text i has the words from `firsts[i]` up to `firsts[i + 1]`.
+    """
+    firsts[0] = rows = 0
+    while rows < len(offsets) - 1:
+        start, stop = offsets[rows], offsets[rows + 1]
+        if rows and stop - offsets[0] > _CHUNK:
+            break
+        firsts[rows + 1] = split(data, start, stop, table, text, ends, firsts[rows])
+        rows += 1
+    return rows
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -171,7 +206,10 @@ def _write_buckets(
     buckets: int,
     grams: npt.NDArray[np.uint64],
 ) -> None:
-    """Write to `grams[order, word]` the bucket of the `order` + 1 words that end there."""
+    """Write to `grams[order, word]` the bucket of the `order` + 1 words that end there.
+
+    That some of these words belong to the text before does no harm: they are not counted.
+    """
     for word in range(words):
         grams[0, word] = _word_hash(text, ends[word] + 1, ends[word + 1])
     for order in range(1, len(grams)):
@@ -197,13 +235,24 @@ def _look_up(
     grams: npt.NDArray[np.uint64],
 ) -> None:
     """Replace fast hashes of n-grams by SHA-256 buckets, from memory where they are there."""
-    block = np.empty(64, np.uint32)
+    low, last_slot = np.uint64(1), np.uint64(len(memo) - 1)
+    while low <= buckets:
+        low = low << _ONE | _ONE
+    slots = np.empty(words, np.uint64)
+    for word in range(order, words):  # alone in its loop, so that many wait for memory at once
+        slots[word] = memo[grams[word] & last_slot]
+    keys, missed = np.empty(words, np.uint64), np.empty(words, np.int64)
+    misses = 0
     for word in range(order, words):
-        slot = memo[grams[word] & np.uint64(len(memo) - 1)]
-        if slot[0] != grams[word] or slot[1] == 0:
-            slot[0] = grams[word]
-            slot[1] = 1 + sha256_mod(text, ends[word - order] + 1, ends[word + 1], buckets, block)
-        grams[word] = slot[1] - np.uint64(1)
+        keys[misses], missed[misses] = grams[word], word
+        misses += ((slots[word] ^ grams[word]) > low) | (slots[word] & low == 0)
+        grams[word] = (slots[word] & low) - _ONE
+    missed = missed[:misses]
+    found = np.empty(misses, np.int64)
+    sha256_mod(text, ends[missed - order] + 1, ends[missed + 1], buckets, found)
+    for i in range(misses):
+        grams[missed[i]] = found[i]
+        memo[keys[i] & last_slot] = (keys[i] & ~low) | np.uint64(found[i] + 1)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -79,10 +79,10 @@ def _text(points: npt.NDArray[np.integer]) -> str:
     return points.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def room_for(longest: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return the arrays `text` and `ends` that `split` needs for up to `longest` bytes."""
+def room_for(n_bytes: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the arrays `text` and `ends` that `split` needs for texts of so many bytes."""
     # A lower case can be half as long again, and every byte a word with a space after it.
-    return np.empty(3 * longest + 16, np.uint8), np.empty(longest + 2, np.int64)
+    return np.empty(3 * n_bytes + 16, np.uint8), np.empty(n_bytes + 2, np.int64)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -93,8 +93,9 @@ def split(
     table: npt.NDArray[np.uint32],
     text: npt.NDArray[np.uint8],
     ends: npt.NDArray[np.int64],
+    words: int = 0,
 ) -> int:
-    """Write the words of `data[start:stop]` to `text`, joined by spaces; return how many.
+    """Write the words of `data[start:stop]` to `text`, one space between two; count them.
 
     Parameters
     ----------
@@ -104,10 +105,17 @@ def split(
     table : uint32 array
         `word_table()`.
     text : uint8 array, written to
-        The words in lower case, one space between two: an n-gram is a slice of it. Eight
-        bytes from any place in a word can be read.
+        The words in lower case: an n-gram is a slice of it. Eight bytes from any place in a
+        word can be read.
     ends : int64 array, written to
         Word w is `text[ends[w] + 1 : ends[w + 1]]`.
+    words : int
+        Words that are there already, of texts before; these stand after them.
+
+    Returns
+    -------
+    int
+        Words that are there now.
 
     Examples
     --------
@@ -118,7 +126,7 @@ def split(
     (4, b"don ' t !")
     """
     ends[0] = -1
-    words = length = 0
+    length = ends[words] + 1
     before = _SPACE
     i = start
     while i < stop:
@@ -136,8 +144,10 @@ def split(
                 before, words, length = _written(entry, before, words, length, text, ends)
                 entry = table[_DOT_ABOVE]
         before, words, length = _written(entry, before, words, length, text, ends)
-    ends[words + 1] = length
-    return words + (before != _SPACE)
+    if before == _SPACE:
+        return words
+    ends[words + 1], text[length] = length, 0x20
+    return words + 1
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -170,7 +170,7 @@ class TestSeveralTargets:
     ("settings", "message"),
     [
         ({"ngrams": 0}, "ngrams=0; give at least 1"),
-        ({"buckets": 2**31}, "buckets=2147483648; give fewer"),
+        ({"buckets": 2**28 + 1}, "buckets=268435457; give at most"),
         ({"temperature": float("nan")}, "temperature=nan; give at least 0"),
         ({"min_tokens": 0}, "min_tokens=0; give at least 1"),
         ({"smoothing": -1}, "smoothing=-1; give at least 0"),
