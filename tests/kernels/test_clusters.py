@@ -62,6 +62,11 @@ def test_a_chain_is_one_component_but_two_groups_of_the_near():
     assert components(meet, *flat(chain), 0.6, ALL_MEET)[0].tolist() == [0, 0, 0]
 
 
+def test_of_two_kept_sets_equally_near_the_first_stands_for_a_dropped_one():
+    meet = np.zeros((3, 1), np.int32)
+    assert leaders(meet, *flat([{1}, {2}, {1, 2}]), 0.5, ALL_MEET)[0].tolist() == [0, 1, 0]
+
+
 def test_sets_that_share_no_bucket_are_not_compared():
     same = [{1, 2}, {1, 2}]
     apart = np.array([[0, -1], [1, -1]], np.int32)
