@@ -1,4 +1,4 @@
-"""One example of each group of copies: the same text, or nearly the same words."""
+"""One example of each group of copies: the same text, nearly the same words, or one meaning."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +18,17 @@ from tamis.data.scratch import scratch
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels import clusters, minhash
 from tamis.kernels.characters import character_table, may_not_be_nfc
+from tamis.models.base import Embedder
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
 from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.semantic import semantic_copies
 
 __all__ = ["Deduplicate"]
 
 _CROWD = 100
+_KEEP = ("best", "longest", "first")
+_GROUPS = ("pairwise", "components")
 
 
 @dataclass(kw_only=True, repr=False)
@@ -37,6 +41,8 @@ class Deduplicate(Selector):
     of at least `near`. Candidates are found by MinHash, and each is verified on the sets
     themselves, so that no pair below `near` counts; a pair at `near` is found with
     probability `recall`, a closer one with more. Of the words see `tamis.kernels.minhash`.
+    With `semantic`, what is left is compared by meaning too: two examples are *semantic*
+    copies if the cosine of their vectors is at least that.
 
     An example's score is 1 minus its similarity to the nearest example kept before it that
     it was compared with: 0 for an exact copy, 1 where it met none. (Pairs well below `near`
@@ -47,6 +53,16 @@ class Deduplicate(Selector):
     ----------
     near : float or None
         Jaccard similarity from which two are copies, above 0, up to 1. None: exact only.
+    semantic : float or None
+        Cosine from which two are copies, up to 1; 0.95 is SemDeDup's ε of 0.05.
+    embedder : Embedder or str
+        Whose vectors `semantic` compares.
+    clusters : int, optional
+        Of k-means; vectors are compared within their cluster alone. By default one for each
+        10,000 rows. SemDeDup's are of 9,000 to 33,000.
+    reference : bool
+        Compare vectors as SemDeDup does: go through a cluster from its edge to its centre,
+        whatever `keep` says, and drop a row for being like any before it, dropped ones too.
     keep : {"best", "longest", "first"}
         Which one of a group to keep: the longest response ("longest"), the highest value in
         the column `by` and among equals the longest ("best"; without `by` the same as
@@ -70,7 +86,9 @@ class Deduplicate(Selector):
     -----
     Signals: `duplicate_of`, the id of the kept row that stands for a dropped one (null for
     kept rows); `jaccard`, the similarity to it, or to the nearest row kept before; `copies`,
-    how many rows the group has.
+    how many rows the group has; with `semantic`, `cosine`, as `jaccard`. A dropped row that
+    is a copy of a row that was then dropped itself is *linked* to the one that stands for both,
+    and its similarity is to the one between.
 
     Time is linear in the bytes, for a pool without many near copies; rows are read once,
     candidates twice. A row costs about 50 bytes of memory, and 8 bytes a band in a scratch
@@ -81,12 +99,16 @@ class Deduplicate(Selector):
     References
     ----------
     Lee et al., arXiv 2107.06499 (word 5-grams). Broder 1997 (MinHash). Penedo et al., arXiv
-    2406.17557 (14 bands of 8, without verification).
+    2406.17557 (14 bands of 8, without verification). Abbas et al., arXiv 2303.09540 (SemDeDup).
     """
 
     name: ClassVar[str] = "deduplicate"
     needs_k: ClassVar[bool] = False
     near: float | None = 0.8
+    semantic: float | None = None
+    embedder: Embedder | str = "bundled"
+    clusters: int | None = None
+    reference: bool = False
     keep: Literal["best", "longest", "first"] = "best"
     by: str | None = None
     groups: Literal["pairwise", "components"] = "pairwise"
@@ -98,44 +120,42 @@ class Deduplicate(Selector):
     def __post_init__(self) -> None:
         if self.near is not None and not 0 < self.near <= 1:
             raise SettingError(f"Deduplicate: near={self.near}; give one above 0, up to 1, or None")
-        if self.keep not in ("best", "longest", "first"):
+        if self.semantic is not None and not -1 <= self.semantic <= 1:
             raise SettingError(
-                f"Deduplicate: keep='{self.keep}'; "
-                f"{did_you_mean(self.keep, ['best', 'longest', 'first'])}"
+                f"Deduplicate: semantic={self.semantic}; give a cosine, up to 1, or None"
             )
+        for setting, known in (("keep", _KEEP), ("groups", _GROUPS)):
+            value = getattr(self, setting)
+            if value not in known:
+                raise SettingError(
+                    f"Deduplicate: {setting}='{value}'; {did_you_mean(value, known)}"
+                )
         if self.by is not None and self.keep != "best":
             raise SettingError(f"Deduplicate: by='{self.by}' needs keep='best'; leave one out")
-        if self.groups not in ("pairwise", "components"):
-            raise SettingError(
-                f"Deduplicate: groups='{self.groups}'; "
-                f"{did_you_mean(self.groups, ['pairwise', 'components'])}"
-            )
-        if self.ngram < 1:
-            raise SettingError(f"Deduplicate: ngram={self.ngram}; give at least 1")
+        for setting in ("ngram", "clusters", "bands", "rows"):
+            value = getattr(self, setting)
+            if value is not None and value < 1:
+                raise SettingError(f"Deduplicate: {setting}={value}; give at least 1")
         if not 0 < self.recall < 1:
             raise SettingError(f"Deduplicate: recall={self.recall}; give one between 0 and 1")
         if (self.bands is None) != (self.rows is None):
             raise SettingError("Deduplicate: one of bands and rows alone; give both, or neither")
-        if self.bands is not None and self.rows is not None and min(self.bands, self.rows) < 1:
-            raise SettingError(
-                f"Deduplicate: bands={self.bands}, rows={self.rows}; give at least 1 of each"
-            )
 
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         ids = example_ids(pool)
         with self._read(pool) as read:
             order = _preference(ids, read)
             first = _first_of_equals(read.text_keys, order)
-            leader, similarity = np.arange(len(pool)), np.zeros(len(pool))
+            links = _Links.none(len(pool))
             rows = order[(first[order] == order) & (read.n_shingles[order] > 0)]
             rows = rows[_several(read.band_keys, rows)]
             if len(rows):
-                near, similarity[rows] = self._near(pool, rows, read)
-                leader[rows] = rows[near]
-        stands = leader == np.arange(len(pool))
-        exact = (first != np.arange(len(pool))) & stands[first]
-        leader, similarity = leader[first], np.where(exact, 1.0, similarity[first])
-        return self._selection(ids, leader, similarity, exact, k)
+                near, links.jaccard[rows] = self._near(pool, rows, read)
+                links.leader[rows] = rows[near]
+        if self.semantic is not None:
+            left = order[(first[order] == order) & (links.leader[order] == order)]
+            self._compare_meaning(pool, left, links)
+        return self._selection(ids, links.with_equals(first), k)
 
     @contextmanager
     def _read(self, pool: Dataset) -> Iterator["_Read"]:
@@ -220,40 +240,96 @@ class Deduplicate(Selector):
             offsets, data, character_table(), self.ngram
         )
 
-    def _selection(
-        self,
-        ids: npt.NDArray[np.void],
-        leader: npt.NDArray[np.int64],
-        similarity: npt.NDArray[np.float64],
-        exact: npt.NDArray[np.bool_],
-        k: int | None,
-    ) -> Selection:
-        stands = leader == np.arange(len(ids))
-        scores = 1 - similarity
+    def _compare_meaning(self, pool: Dataset, rows: npt.NDArray[np.int64], links: "_Links") -> None:
+        """Link those of `rows` that are semantic copies of one before them."""
+        assert self.semantic is not None
+        leader, links.cosine[:] = semantic_copies(
+            pool,
+            rows,
+            self.embedder,
+            self.semantic,
+            clusters=self.clusters,
+            reference=self.reference,
+        )
+        links.by_meaning[:] = leader != np.arange(len(pool))
+        links.leader[links.by_meaning] = leader[links.by_meaning]
+
+    def _selection(self, ids: npt.NDArray[np.void], links: "_Links", k: int | None) -> Selection:
+        ends = links.ends()
+        stands = ends == np.arange(len(ids))
+        scores = 1 - np.fmax(links.jaccard, links.cosine)
         indices = top_k(np.where(stands, scores, np.nan), ids, len(ids) if k is None else k)
         dropped = np.flatnonzero(~stands)
-        others = id_texts(ids[leader[dropped]])
+        others = id_texts(ids[ends[dropped]])
         reasons = np.full(len(ids), "score below that of the kept", dtype=object)
-        reasons[dropped] = [
-            self._reason(other, alike, same)
-            for other, alike, same in zip(
-                others.to_pylist(), similarity[dropped].tolist(), exact[dropped], strict=True
-            )
-        ]
+        for row, other in zip(dropped.tolist(), others.to_pylist(), strict=True):
+            linked = ends[row] != links.leader[row]
+            reasons[row] = self._reason(links, row, f"{other[:8]}…", linked)
         reasons[indices] = KEPT
         signals = {
             "duplicate_of": others.take(pa.array(np.cumsum(~stands) - 1, mask=stands)),
-            "jaccard": similarity,
-            "copies": np.bincount(leader, minlength=len(ids))[leader],
+            "jaccard": links.jaccard,
+            "copies": np.bincount(ends, minlength=len(ids))[ends],
         }
+        if self.semantic is not None:
+            signals["cosine"] = links.cosine
         return Selection(indices, scores, reasons, pa.table(signals))
 
-    def _reason(self, other: str, similarity: float, exact: bool) -> str:
-        if exact:
-            return f"exact duplicate of {other[:8]}…"
-        if self.near is not None and similarity >= self.near:
-            return f"near-duplicate of {other[:8]}… (Jaccard {similarity:.2f})"
-        return f"linked to {other[:8]}… by near-duplicates (Jaccard {similarity:.2f})"
+    def _reason(self, links: "_Links", row: int, other: str, linked: bool) -> str:
+        if links.exact[row]:
+            return f"exact duplicate of {other}"
+        jaccard, cosine = links.jaccard[row], links.cosine[row]
+        if links.by_meaning[row]:
+            if linked:
+                return f"linked to {other} by semantic duplicates (cosine {cosine:.2f})"
+            return f"semantic duplicate of {other} (cosine {cosine:.2f})"
+        if not linked and self.near is not None and jaccard >= self.near:
+            return f"near-duplicate of {other} (Jaccard {jaccard:.2f})"
+        return f"linked to {other} by near-duplicates (Jaccard {jaccard:.2f})"
+
+
+@dataclass
+class _Links:
+    """Which row each was found to be a copy of, in the pool's order.
+
+    Attributes
+    ----------
+    leader : int64 array of shape (n,)
+        That row, which may have been dropped itself; a row's own position where there is none.
+    jaccard, cosine : float64 arrays of shape (n,)
+        Similarities; `cosine` is NaN where no vectors were compared.
+    by_meaning, exact : bool arrays of shape (n,)
+        How it was found.
+    """
+
+    leader: npt.NDArray[np.int64]
+    jaccard: npt.NDArray[np.float64]
+    cosine: npt.NDArray[np.float64]
+    by_meaning: npt.NDArray[np.bool_]
+    exact: npt.NDArray[np.bool_]
+
+    @classmethod
+    def none(cls, n: int) -> "_Links":
+        no = np.zeros(n, bool)
+        return cls(np.arange(n), np.zeros(n), np.full(n, np.nan), no, no.copy())
+
+    def with_equals(self, first: npt.NDArray[np.int64]) -> "_Links":
+        """Give rows of equal text what their first one has, or that one where it stands."""
+        exact = (first != np.arange(len(first))) & (self.leader[first] == first)
+        return _Links(
+            self.leader[first],
+            np.where(exact, 1.0, self.jaccard[first]),
+            np.where(exact, np.nan, self.cosine[first]),
+            self.by_meaning[first],
+            exact,
+        )
+
+    def ends(self) -> npt.NDArray[np.int64]:
+        """Return for each row the one that stands for it: where its links end."""
+        ends = self.leader
+        while (ends[ends] != ends).any():
+            ends = ends[ends]
+        return ends
 
 
 @dataclass

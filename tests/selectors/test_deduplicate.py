@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import Dataset
+from doubles import Numbers, pool_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,7 +205,7 @@ def test_a_pool_in_many_chunks_is_one_pool():
         ({"ngram": 0}, "ngram=0; give at least 1"),
         ({"recall": 1.0}, "recall=1.0; give one between 0 and 1"),
         ({"bands": 5}, "one of bands and rows alone"),
-        ({"bands": 0, "rows": 5}, "give at least 1 of each"),
+        ({"bands": 0, "rows": 5}, "bands=0; give at least 1"),
     ],
 )
 def test_a_wrong_setting_is_named(given, message):
@@ -217,3 +218,65 @@ def test_a_missing_or_wordy_column_to_go_by_is_named():
         Deduplicate(by="scor").select(Dataset.from_dict({"text": ["a"], "score": [1]}))
     with pytest.raises(DataError, match="by='text' is string; name a column of numbers"):
         Deduplicate(by="text").select(texts_pool("a"))
+
+
+# Directions at 0, 20, 40 and 90 degrees; neighbours of the first three are 0.94 alike.
+FAN = pool_at([100, 0], [94, 34], [77, 64], [0, 99])
+
+
+def by_meaning(least=0.9, **settings):
+    return Deduplicate(near=None, semantic=least, embedder=Numbers(), **settings)
+
+
+def test_a_row_that_means_what_a_kept_one_does_is_dropped():
+    picked = by_meaning(keep="first").select(pool_at([100, 0], [98, 17], [0, 99]))
+    dropped = int(np.flatnonzero(~picked.kept)[0])
+    kept = 1 - dropped
+    name = id_texts(picked.ids)[kept].as_py()
+    assert picked.reasons[dropped] == f"semantic duplicate of {name[:8]}… (cosine 0.99)"
+    assert picked.signals["duplicate_of"][dropped].as_py() == name
+    assert picked.signals["cosine"][dropped].as_py() == pytest.approx(0.985, abs=1e-3)
+    assert picked.scores[dropped] == pytest.approx(0.015, abs=1e-3)
+
+
+def test_what_is_dropped_means_what_its_kept_one_does():
+    picked = by_meaning().select(FAN)
+    points = np.array([row["text"].split() for row in FAN], float)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    place = {name: i for i, name in enumerate(id_texts(picked.ids).to_pylist())}
+    for row in np.flatnonzero(~picked.kept):
+        kept = place[picked.signals["duplicate_of"][int(row)].as_py()]
+        assert picked.kept[kept]
+        assert points[row] @ points[kept] >= 0.9
+
+
+def test_the_reference_drops_for_being_like_a_dropped_one():
+    # From the edge: 90 degrees is farthest from the mean, then 0, 20 and 40 follow in a chain.
+    picked = by_meaning(reference=True).select(FAN)
+    assert sorted(picked.indices.tolist()) == [0, 3]
+    name = id_texts(picked.ids)[0].as_py()
+    assert picked.signals["duplicate_of"].to_pylist() == [None, name, name, None]
+    assert picked.reasons[2] == f"linked to {name[:8]}… by semantic duplicates (cosine 0.94)"
+
+
+def test_a_copy_of_a_semantic_duplicate_goes_with_it():
+    pool = texts_pool("100 0", " 100  0", "98 17")
+    picked = Deduplicate(near=None, semantic=0.9, embedder=Numbers(), keep="longest").select(pool)
+    assert len(picked) == 1
+    assert picked.signals["copies"].to_pylist() == [3, 3, 3]
+
+
+def test_rows_without_a_vector_are_no_semantic_duplicates():
+    assert len(by_meaning().select(pool_at([0, 0], [5, 0], [0, 5]))) == 3
+
+
+def test_only_rows_of_one_cluster_are_compared_by_meaning():
+    pool = pool_at(*[[100, n] for n in range(12)], *[[n, 100] for n in range(12)])
+    assert len(by_meaning(-1.0, clusters=2).select(pool)) == 2
+    assert len(by_meaning(-1.0).select(pool)) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"semantic": 1.01}, {"clusters": 0}])
+def test_semantic_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(SettingError, match=r"Deduplicate: .*; give"):
+        Deduplicate(**wrong)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from datasets import Dataset
-from doubles import Numbers
+from doubles import Letters, Numbers
 
 import tamis
 from tamis.data.ids import example_ids
@@ -43,6 +43,7 @@ SELECTORS = [
     Random(seed=0),
     Clean(),
     Deduplicate(near=0.7),
+    Deduplicate(semantic=0.95, embedder=Letters()),
     DSIR(target=TARGET, buckets=512, min_tokens=1),
     KCenter(embedder=Numbers()),
     CrossTaskKNN(target=TARGET, embedder=Numbers()),
