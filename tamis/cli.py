@@ -407,12 +407,33 @@ def _show(run: "Run", as_json: bool) -> None:
     if run.status != "done":
         out.print(f"Go on with: tamis run --resume {run.id}", soft_wrap=True)
         return
+    _show_best(run)
     first = run.dataset[0]["tamis_id"][:8]
     out.print(f"Report: {run.report}", soft_wrap=True)
     out.print("Next:")
     out.print(f"  tamis explain {run.id} {first}", soft_wrap=True)
     out.print('  tamis sql "SELECT reason, count(*) FROM selections GROUP BY ALL"')
     out.print(f"  tamis export {run.id} --to out/curated.jsonl --format messages", soft_wrap=True)
+
+
+def _show_best(run: "Run") -> None:
+    from tamis.data import formats
+
+    best = run.dataset.select(range(min(3, len(run.dataset)))).with_format("arrow")[:]
+    said = formats.fields(best)
+    _table(
+        "The best of the kept",
+        ["id", "score", "prompt", "response"],
+        [
+            [example_id[:8], f"{score:.3g}", _short(prompt or text, 60), _short(response, 60)]
+            for example_id, score, prompt, response, text in zip(
+                best["tamis_id"].to_pylist(),
+                best["tamis_score"].to_pylist(),
+                *(column.to_pylist() for column in said),
+                strict=True,
+            )
+        ],
+    )
 
 
 def _run_facts(run: "Run") -> dict[str, Any]:
