@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,7 @@ class Generation:
         return self.texts[0]
 
 
+@runtime_checkable  # a recipe's settings are checked against their types
 class LanguageModel(Protocol):
     """A model of text: scores it, and writes it."""
 
@@ -151,6 +152,7 @@ class LanguageModel(Protocol):
         ...
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """A model that turns texts into points."""
 

@@ -206,6 +206,7 @@ class CachedEmbedder:
 def embeddings(
     pool: Dataset,
     embedder: Embedder,
+    rows: Rows | None = None,
     *,
     field: str = "text",
     store: FeatureStore | None = None,
@@ -217,6 +218,8 @@ def embeddings(
     ----------
     pool : Dataset
     embedder : Embedder
+    rows : int64 array of shape (m,), optional
+        Whose embeddings to return, in this order. By default all, in the pool's order.
     field : str
         'text' (all of a row), 'prompt' or 'response'.
     store : FeatureStore, optional
@@ -227,14 +230,14 @@ def embeddings(
     """
     ids = example_ids(pool)
     shelf = (store or FeatureStore()).open(f"embeddings of {field}", embedder.fingerprint)
-    rows = pool.with_format("arrow")
+    tables = pool.with_format("arrow")
 
     def embed(positions: Rows) -> npt.NDArray[np.float32]:
-        texts: pa.LargeStringArray = getattr(fields(rows[positions]), field)
+        texts: pa.LargeStringArray = getattr(fields(tables[positions]), field)
         return embedder.embed(texts.to_pylist())
 
     shelf.fill(ids, embed, flush_seconds=_FLUSH_SECONDS, progress=progress)
-    return shelf.numbers(ids)
+    return shelf.numbers(ids if rows is None else ids[rows])
 
 
 def _request_ids(prompts: Sequence[Prompt], others: Sequence[str] | None) -> Ids:

@@ -16,7 +16,7 @@ from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
 from tamis.errors import DataError, did_you_mean
 from tamis.models.base import Embedder
-from tamis.models.embeddings import Part, embeddings
+from tamis.models.embeddings import Part, points_by_id
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
 from tamis.selectors.selection import KEPT, Selection
@@ -137,12 +137,9 @@ class Valuation(Selector):
         """Return the rows that have a label and a vector, by id and label, and the vectors."""
         rows = np.argsort(codes, kind="stable")
         rows = rows[codes[rows] >= 0]
-        rows = rows[np.argsort(example_ids(pool)[rows], kind="stable")]
-        points = embeddings(pool, self.embedder, rows, part=part)
-        able = np.isfinite(points).all(axis=1)
-        if not able.any():
-            raise DataError(f"{who} has no example with a label and a vector; give some")
-        return rows[able], points[able]
+        if not len(rows):
+            raise DataError(f"{who} has no example with a label; give some")
+        return points_by_id(pool, self.embedder, rows, part=part)
 
 
 def labels(pool: Dataset, column: str, who: str = "the pool") -> tuple[pa.LargeStringArray, Part]:

@@ -28,8 +28,7 @@ def test_says_which_query_pulled_a_row_in():
     near_five, near_eight = id_texts(example_ids(TARGET)).to_pylist()
     signals = near().select(POOL).signals
     assert signals["query"].to_pylist() == [None, near_five, near_five, near_eight, None]
-    expected = [np.nan, 1.5, 0.5, 1, np.nan]
-    assert signals["distance"].to_pylist() == pytest.approx(expected, nan_ok=True)
+    assert signals["distance"].to_pylist() == [None, 1.5, 0.5, 1, None]
 
 
 def test_with_k_the_most_often_retrieved_come_first_and_then_the_nearest():

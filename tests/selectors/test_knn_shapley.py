@@ -75,7 +75,7 @@ def test_a_misspelt_label_column_is_named():
 
 
 def test_a_target_without_labels_is_refused():
-    with pytest.raises(DataError, match="the target has no example with a label and a vector"):
+    with pytest.raises(DataError, match="the target has no example with a label; give some"):
         shapley(pool_at([0], label=[None])).select(POOL)
 
 
