@@ -31,6 +31,9 @@ def test_products_too_large_for_float32_rule_nothing_out():
     which, distance = nearest(np.array([[1e20], [3e20]]), np.array([[3e20], [0.0]]))
     assert which.tolist() == [1, 0]
     assert distance.tolist() == pytest.approx([1e20, 0])
+    # Infinite products of both signs add up to no number at all.
+    which, _ = nearest(np.array([[1e20, 1e20]]), np.array([[0.0, 0.0], [1.5e20, -1e19]]))
+    assert which.tolist() == [1]
 
 
 def test_direction_does_not_depend_on_length():
