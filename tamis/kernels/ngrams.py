@@ -257,7 +257,7 @@ def _look_up(
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _word_hash(text: npt.NDArray[np.uint8], begin: int, end: int) -> np.uint64:
-    state = np.uint64(end - begin)
+    state = np.uint64(end - begin) * _GOLDEN  # so that NULs at the end count
     last = begin + (end - begin - 1) // 8 * 8
     for i in range(begin, last, 8):
         state = _mixed(state, _eight_bytes(text, i))

@@ -61,7 +61,7 @@ def test_sha256_counts_are_those_of_plain_python(orders, texts):
 
 
 def test_a_full_memory_forgets_but_does_not_err(monkeypatch):
-    texts = [" ".join(np.random.default_rng(0).choice(list("abcdefgh"), 300))]
+    texts = [" ".join(map(str, np.random.default_rng(0).integers(0, 500, 4000)))]
     monkeypatch.setattr(ngrams, "_MEMO_SLOTS", 4)
     counts = bucket_counts(*as_arrays(texts), orders=2, buckets=31, hash="sha256")
     assert counts.tolist() == sha256_counts(texts, 2, 31).tolist()
@@ -106,9 +106,11 @@ def test_an_ngram_is_its_words_in_their_order():
 
 
 def test_the_bytes_of_a_word_all_count():
-    # Words of 1 to 30 bytes, each with every one of its bytes changed in turn.
+    # Words of 1 to 30 bytes, each with every one of its bytes changed in turn, and marks with
+    # NULs after them ('-' and '.\0' differ by as much as their lengths).
     words = {"x" * n for n in range(1, 31)}
     words |= {"x" * i + "y" + "x" * (n - 1 - i) for n in range(1, 31) for i in range(n)}
+    words |= {mark + "\0" * n for mark in "!\"#$%&'()*+,-./" for n in range(20)}
     counts = bucket_counts(*as_arrays(words), orders=1, buckets=2**22)
     assert np.count_nonzero(counts) == len(words)
 
