@@ -7,8 +7,8 @@ its sum, so memory is that of the longest text.
 What it costs, in ns a byte (x86-64 at about 4 GHz, English of 4.6 bytes a word, orders = 2):
 splitting 1.2; a word's hash, a multiplication for every 8 bytes, 0.4; joining hashes to
 n-grams and reducing them to buckets, in vectors, 0.5; adding in a table of 10,000, which
-stays in the second-level cache, 0.4. That is 2.5, or 400 MB/s; the memory could give 10,000.
-With SHA-256 3 to 5 more: of two look-ups a word in 8 MB most wait for the third-level cache,
+stays in the second-level cache, 0.4. That is 2.5, or 400 MB/s (3 where other work fills the caches).
+SHA-256 takes 6 more: of two look-ups a word in 8 MB most wait for the third-level cache,
 and one in ten meets an n-gram that must be digested, 50 ns. Text that is not ASCII costs 2 to
 3 times as much a byte to split.
 """
