@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--megabytes", type=float, default=8, help="of each stream, at most")
+    parser.add_argument("--megabytes", type=float, default=6, help="of each stream, at most")
     given = parser.parse_args()
 
     kept: dict[str, list[str]] = {}

@@ -10,6 +10,7 @@ other texts of the same kind.
 
 import argparse
 import json
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from sklearn.preprocessing import normalize
 
 from tamis.models.static import StaticEmbedder
 from training import data
+from training.tasks import changed
 
 POOL = 5000
 
@@ -39,9 +41,9 @@ def retrieval_sets(folder: Path) -> dict[str, Pairs]:
     alpaca = {answer: prompt for prompt, answer in alpaca if len(answer) >= 40}
     held = {b: a for kind, a, b in data.pairs(folder, held_out=True) if kind != "neighbours"}
     others = {b: "" for _, _, b in data.pairs(folder, held_out=False) if len(b) >= 40}
-    draw = np.random.default_rng(0)
-    fill = draw.permutation(list(others))[: POOL - len(held)].tolist()
-    chosen = draw.permutation(list(alpaca))[:POOL].tolist()
+    draw = random.Random(0)
+    fill = draw.sample(list(others), POOL - len(held))
+    chosen = draw.sample(list(alpaca), POOL)
     return {
         "alpaca": [(alpaca[answer], answer) for answer in chosen],
         "held-out": [(a, b) for b, a in held.items()] + [("", answer) for answer in fill],
@@ -65,32 +67,16 @@ def duplicate_sets(folder: Path) -> dict[str, tuple[Pairs, npt.NDArray[np.bool_]
     same = [(row["output_a"], row["output_b"]) for row in rows]
     other = [
         (row["output_a"], next_row["output_b"])
-        for row, next_row in zip(rows, np.roll(np.array(rows, object), 7), strict=True)
+        for row, next_row in zip(rows, rows[7:] + rows[:7], strict=True)
     ]
     texts = [b for kind, _, b in data.pairs(folder, held_out=True) if len(b) > 100]
-    draw = np.random.default_rng(2)
-    copies = [(text, _changed(text, draw)) for text in texts]
+    draw = random.Random(2)
+    copies = [(text, changed(text, draw)) for text in texts]
     apart = list(zip(texts, texts[1:] + texts[:1], strict=True))
     return {
         "two answers": (same + other, np.arange(2 * len(same)) < len(same)),
         "changed copies": (copies + apart, np.arange(2 * len(texts)) < len(texts)),
     }
-
-
-def _changed(text: str, draw: np.random.Generator, share: float = 0.33) -> str:
-    """Drop, misspell or move about a third of the words."""
-    words = text.split()
-    for place in np.flatnonzero(draw.random(len(words)) < share):
-        what = draw.integers(3)
-        word = words[place]
-        if what == 0:
-            words[place] = ""
-        elif what == 1:
-            words[place] = word[: len(word) // 2] + word[len(word) // 2 + 1 :]
-        else:
-            other = draw.integers(len(words))
-            words[place], words[other] = words[other], word
-    return " ".join(filter(None, words))
 
 
 def auc(embed: Embed, pairs: Pairs, same: npt.NDArray[np.bool_]) -> float:
@@ -106,7 +92,7 @@ def auc(embed: Embed, pairs: Pairs, same: npt.NDArray[np.bool_]) -> float:
 def baselines(folder: Path) -> dict[str, Embed]:
     """Return TF-IDF, and its 256 first singular directions, fitted on the training pairs."""
     texts = [text for _, a, b in data.pairs(folder, held_out=False) for text in (a, b)]
-    texts = np.random.default_rng(0).permutation(texts)[:60_000].tolist()
+    texts = random.Random(0).sample(texts, 60_000)
     tfidf = TfidfVectorizer(sublinear_tf=True, min_df=2).fit(texts)
     svd = TruncatedSVD(256, random_state=0, n_iter=3).fit(tfidf.transform(texts))
     return {

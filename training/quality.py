@@ -30,9 +30,8 @@ from tamis.models.quality import looks
 from tamis.models.static import StaticEmbedder
 from training import data
 
-HIDDEN, EPOCHS, RATE, DECAY = 32, 40, 2e-3, 0.03
-FORM = 16  # features on form; the others are products of vectors, and weighed down
-SHARES = {"judged": 1.0, "spoilt": 0.5, "dpo": 1.0, "solutions": 0.3}
+HIDDEN, EPOCHS, RATE, DECAY = 32, 30, 3e-3, 0.03
+SHARES = {"judged": 1.0, "spoilt": 0.3, "dpo": 1.0, "solutions": 0.3}
 """How much a pair of each kind counts."""
 
 
@@ -162,8 +161,7 @@ def train(
     for epoch in range(EPOCHS):
         optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / EPOCHS)
         for rows in torch.randperm(len(first)).split(256):
-            kept = (torch.rand(len(rows), first.shape[1]) > 0.2).float()
-            apart = net(first[rows] * kept) - net(second[rows] * kept)
+            apart = net(first[rows]) - net(second[rows])
             losses = F.binary_cross_entropy_with_logits(apart, chances[rows], counts[rows])
             optimizer.zero_grad()
             losses.backward()
@@ -213,7 +211,6 @@ def main() -> None:
     second = looks(embedder, prompts, [pair.second for pair in pairs])
     both = np.vstack([first, second])
     mean, scale = np.nanmean(both, axis=0), np.nanstd(both, axis=0) + 1e-6
-    scale[FORM:] *= 4
     sides = [torch.from_numpy(np.nan_to_num((x - mean) / scale)).float() for x in (first, second)]
     chances = torch.tensor([pair.chance for pair in pairs])
     net = train(*sides, chances, torch.tensor([SHARES[pair.kind] for pair in pairs]))

@@ -80,6 +80,21 @@ def designed(example: Example) -> Example:
     )
 
 
+def changed(text: str, draw: random.Random, share: float = 0.33) -> str:
+    """Return a copy of a text with a share of its words dropped, misspelt or moved."""
+    words = text.split()
+    for place, word in enumerate(words):
+        what = draw.random()
+        if what < share / 3:
+            words[place] = ""
+        elif what < 2 * share / 3:
+            words[place] = word[: len(word) // 2] + word[len(word) // 2 + 1 :]
+        elif what < share:
+            other = draw.randrange(len(words))
+            words[place], words[other] = words[other], word
+    return " ".join(filter(None, words))
+
+
 def by_rule(draw: random.Random, text: str) -> Example:
     """Return a task over words of `text`, with its exact answer."""
     words = _WORD.findall(text[:4000])

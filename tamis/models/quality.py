@@ -1,8 +1,8 @@
 """The bundled quality scorer: how good an answer is to its prompt, from 0 to 5.
 
-A perceptron of one hidden layer over what an answer looks like (length, variety, endings, how
-much it copies) and what it speaks of (static vectors of prompt and answer). It was taught to
-prefer, of two answers, the one that people wrote or a judge preferred; see `training/quality.py`.
+A perceptron of one hidden layer over what an answer looks like: length, variety, endings, how
+much it copies, how near it is to its prompt. It was taught to prefer, of two answers, the one
+that people wrote or a judge preferred; see `training/quality.py`.
 """
 
 import json
@@ -98,9 +98,13 @@ def looks(embedder: StaticEmbedder, prompts: Sequence[str], responses: Sequence[
 
     Returns
     -------
-    float64 array of shape (n, 16 + 2 d)
-        16 figures on form, then the vector of the response and its product with that of
-        the prompt. A row of NaN where the response has no words.
+    float64 array of shape (n, 16)
+        A row of NaN where the response has no words.
+
+    Notes
+    -----
+    The vectors themselves are left out: on eight thousand judgements a scorer that sees
+    them learns those judgements by heart.
     """
     asked, answered = embedder.pieces(prompts), embedder.pieces(responses)
     pieces = piece_counts(*asked, *answered, len(embedder.vectors)).astype(np.float64)
@@ -108,7 +112,7 @@ def looks(embedder: StaticEmbedder, prompts: Sequence[str], responses: Sequence[
     prompt = np.nan_to_num(embedder.embed(prompts))  # no prompt: nothing in common with it
     response = embedder.embed(responses)
     near = (prompt * response).sum(axis=1, keepdims=True)
-    return np.hstack([_form(pieces, found), near, response, prompt * response])
+    return np.hstack([_form(pieces, found), near])
 
 
 def _form(pieces: Floats, found: Floats) -> Floats:

@@ -1,8 +1,8 @@
-"""Static embedders: a text's vector is the mean of its pieces', so no network is run.
+"""Static embedders: a text's vector is a sum over its word pieces, so no network is run.
 
-The folder is one that sentence-transformers reads as well (`StaticEmbedding`, `Normalize`),
-if its tokenizer is the kind that `tamis.kernels.wordpieces` knows. Here it needs numpy and
-numba alone.
+They are sentence-transformers' `StaticEmbedding` and `Normalize` with two departures: a piece
+that stands there c times counts √c times, and vectors are int8. The tokenizer is a file of the
+tokenizers library, of the kind that `tamis.kernels.wordpieces` knows. numpy and numba suffice.
 """
 
 import json
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from tamis.data.formats import buffers
 from tamis.errors import ModelError
-from tamis.kernels.wordpieces import Table, sums, table_of, word_pieces
+from tamis.kernels.wordpieces import Table, damped_sums, table_of, word_pieces
 from tamis.models.base import unit_rows
 from tamis.models.fingerprint import digest, of_files
 
@@ -28,7 +28,7 @@ __all__ = ["StaticEmbedder", "tensors"]
 
 _BYTES_TOGETHER = 1 << 20  # of text a thread takes at once
 _CONTINUES = "##"
-_DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64}
+_DTYPES = {"F32": np.float32, "I8": np.int8}
 
 
 class StaticEmbedder:
@@ -43,7 +43,7 @@ class StaticEmbedder:
 
     Attributes
     ----------
-    vectors : float32 array of shape (vocabulary, d)
+    vectors : int8 array of shape (vocabulary, d)
         Longer ones weigh more: the weight of a word is learnt with it.
 
     See Also
@@ -52,8 +52,8 @@ class StaticEmbedder:
 
     Notes
     -----
-    Time is about 0.05 s a megabyte of English text and thread; memory the vocabulary's
-    vectors and 5 MB a thread.
+    Time is about 0.02 s a megabyte of English text and thread. Sums are of integers: a
+    vector is the same to the last bit on any machine, in any batch.
     """
 
     def __init__(self, model: str, *, threads: int | None = None) -> None:
@@ -62,7 +62,7 @@ class StaticEmbedder:
         self.threads = threads or cpu_count() or 1
         try:
             self._table = _table(json.loads((folder / "tokenizer.json").read_text("utf-8")))
-            self.vectors = tensors(folder / "model.safetensors")["embedding.weight"].astype("f4")
+            self.vectors = tensors(folder / "model.safetensors")["embedding.weight"]
         except (OSError, KeyError, ValueError) as error:
             raise ModelError(
                 f"{self.name}: {folder} is not a static embedder ({error}); give a folder with "
@@ -81,9 +81,16 @@ class StaticEmbedder:
     def embed(self, texts: Sequence[str] | pa.Array) -> npt.NDArray[np.float32]:
         """Return float32 of shape (n, d), rows of length 1; NaN for a text without words."""
         starts, pieces = self.pieces(texts)
-        found = unit_rows(self._sums(starts, pieces))
-        found[starts[1:] == starts[:-1]] = np.nan
-        return found
+        cuts = _cuts(starts)
+        with ThreadPoolExecutor(self.threads) as threads:
+            parts = threads.map(
+                lambda first, last: unit_rows(
+                    damped_sums(starts[first : last + 1], pieces, self.vectors)
+                ),
+                cuts[:-1],
+                cuts[1:],
+            )
+            return np.concatenate([np.empty((0, self.vectors.shape[1]), np.float32), *parts])
 
     def pieces(
         self, texts: Sequence[str] | pa.Array
@@ -98,19 +105,6 @@ class StaticEmbedder:
         counts = [np.diff(starts) for starts, _ in parts]
         starts = np.concatenate([[0], *counts]).cumsum()
         return starts, np.concatenate([np.empty(0, np.int32), *(found for _, found in parts)])
-
-    def _sums(
-        self, starts: npt.NDArray[np.int64], pieces: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.float32]:
-        cuts = _cuts(starts)
-        with ThreadPoolExecutor(self.threads) as threads:
-            parts = threads.map(
-                lambda first, last: sums(starts[first : last + 1], pieces, self.vectors),
-                cuts[:-1],
-                cuts[1:],
-            )
-            width = self.vectors.shape[1]
-            return np.concatenate([np.empty((0, width), np.float32), *parts])
 
 
 def tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
