@@ -128,13 +128,18 @@ def _outcome(step: PlannedStep, reused: bool) -> Outcome:
 
 @cache
 def code_digest() -> str:
-    """Return a digest of the code that decides: a changed method never reuses an old result."""
+    """Return a digest of what decides: a changed method or bundled model reuses no old result."""
     root = Path(tamis.__file__).parent
+    code = [
+        path
+        for room in ("data", "kernels", "models", "prompting", "selectors")
+        for path in (root / room).rglob("*.py")
+    ]
+    weights = [path for path in (root / "models" / "bundled").rglob("*") if path.is_file()]
     digest = hashlib.blake2b(digest_size=16)
-    for folder in ("data", "kernels", "models", "prompting", "selectors"):
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode())
-            digest.update(path.read_bytes())
+    for path in sorted({*code, *weights}):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
