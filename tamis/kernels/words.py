@@ -5,7 +5,7 @@ is whose lower case was asked of Python itself, once, for every code point, so t
 those of `re` and `str.lower` to the last accent.
 
 The loop is written for the processor: on ASCII no branch depends on the text. Every byte is
-written, and the place to write moves on only when it should. A byte takes about 1.2 ns; a
+written, and the place to write moves on only when it should. A byte takes about 1.3 ns; a
 branch at each word's end, one byte in five, would be mispredicted half of the time and cost
 as much again. Places are unsigned, which spares a look at each for a negative index.
 """
