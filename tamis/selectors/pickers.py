@@ -32,7 +32,7 @@ def top_k(
     [2, 1, 0]
     """
     able = np.flatnonzero(~np.isnan(scores))
-    if k < len(able):
+    if 0 < k < len(able):
         least = np.partition(scores[able], len(able) - k)[len(able) - k]
         able = able[scores[able] >= least]
     by_id = able[np.argsort(ids[able], kind="stable")]
