@@ -25,9 +25,7 @@ T = TypeVar("T")
 class Engine(Protocol):
     """What runs a function over the batches of a pool."""
 
-    def map(
-        self, pool: Dataset, function: Callable[[pa.Table], T], label: str
-    ) -> Iterator[T]:
+    def map(self, pool: Dataset, function: Callable[[pa.Table], T], label: str) -> Iterator[T]:
         """Yield `function(batch)` for each batch of `pool`, in order."""
         ...
 
@@ -50,9 +48,7 @@ class LocalEngine:
     batch_rows: int = 2048
     progress: bool = True
 
-    def map(
-        self, pool: Dataset, function: Callable[[pa.Table], T], label: str
-    ) -> Iterator[T]:
+    def map(self, pool: Dataset, function: Callable[[pa.Table], T], label: str) -> Iterator[T]:
         """Yield `function(batch)` for each batch of `pool`, in order."""
         with tqdm(
             total=len(pool), desc=label, unit=" rows", disable=None if self.progress else True
@@ -79,7 +75,8 @@ class LocalEngine:
                 yield rows, future.result()
 
 
-_engine: ContextVar[Engine] = ContextVar("engine", default=LocalEngine())
+_PLAIN = LocalEngine()
+_engine: ContextVar[Engine] = ContextVar("engine", default=_PLAIN)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def gumbels(ids: npt.NDArray[np.void], seed: int) -> npt.NDArray[np.float64]:
 
 
 def copy_numbers(ids: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
-    """Number the copies of each example 0, 1, 2, … in the order given.
+    """Return the number of each copy of an example: 0, 1, 2, … in the order given.
 
     >>> a, b = b"a" * 16, b"b" * 16
     >>> copy_numbers(np.frombuffer(a + b + a + a, dtype="V16")).tolist()

@@ -538,7 +538,7 @@ def test_a_writer_waits_for_whoever_holds_the_file(home):
 def test_rows_that_cannot_be_computed_are_one_line(tmp_path):
     with (
         catalog(tmp_path) as opened,
-        pytest.raises(CatalogError, match="sql: .*Could not convert string 'x'") as raised,
+        pytest.raises(CatalogError, match=r"sql: .*Could not convert string 'x'") as raised,
     ):
         opened.table("SELECT CAST(letter AS INTEGER) FROM (VALUES ('x')) AS t(letter)")
     assert "\n" not in str(raised.value)
