@@ -6,6 +6,7 @@ writes WORK/tokenizer/ and one WORK/streams/NAME.npy (uint16) a source.
 """
 
 import argparse
+import json
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -106,6 +107,21 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the tokenizer so that transformers 4 reads it as well as 5."""
+    tokenizer.save_pretrained(folder)
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": BEGIN,
+        "eos_token": END,
+        "pad_token": PAD,
+        "additional_special_tokens": ROLES,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 1024,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> npt.NDArray[np.uint16]:
     """Lay texts end to end, each after <s>, in an order drawn once."""
     order = np.random.default_rng(0).permutation(len(texts))
@@ -132,7 +148,7 @@ def main() -> None:
         print(f"{name}: {len(texts):,} texts, {sum(map(len, texts)) / 1e6:.1f} MB")
     plain = (text for texts in kept.values() for text in texts[: len(texts) // 2])
     tokenizer = train_tokenizer(plain)
-    tokenizer.save_pretrained(given.work / "tokenizer")
+    save(tokenizer, given.work / "tokenizer")
     (given.work / "streams").mkdir(parents=True, exist_ok=True)
     for name, texts in kept.items():
         np.save(given.work / "streams" / f"{name}.npy", encode(tokenizer, texts))
