@@ -11,10 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar
 
+import numpy as np
 import pyarrow as pa
 from datasets import Dataset
+from datasets.table import MemoryMappedTable
 from tqdm.auto import tqdm
 
 __all__ = ["Engine", "LocalEngine", "map_batches", "using"]
@@ -105,4 +108,37 @@ def map_batches(
 
 
 def _tables(pool: Dataset, rows: int) -> Iterator[pa.Table]:
-    yield from pool.with_format("arrow").iter(batch_size=rows)
+    """Yield the pool in batches, its file read piece by piece where it has one.
+
+    A mapped page that was read counts as memory of the process until the system takes it
+    back; what is read from the file is freed with its batch.
+    """
+    path = _whole_file(pool)
+    if path is None:
+        yield from pool.with_format("arrow").iter(batch_size=rows)
+        return
+    wanted = None if pool._indices is None else pool._indices.column(0).to_numpy()
+    start = 0
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        for piece in stream:
+            table = pa.Table.from_batches([piece])
+            if wanted is not None:
+                first, last = np.searchsorted(wanted, [start, start + piece.num_rows])
+                table = table.take(pa.array(wanted[first:last] - start))
+            start += piece.num_rows
+            for offset in range(0, table.num_rows, rows):
+                yield table.slice(offset, rows)
+
+
+def _whole_file(pool: Dataset) -> Path | None:
+    """Return the Arrow stream that holds just the pool's rows, in its order, if there is one."""
+    table = pool.data
+    if not isinstance(table, MemoryMappedTable):
+        return None
+    if any(change != "replace_schema_metadata" for change, *_ in table.replays):
+        return None  # sliced, renamed or otherwise another table than the file's
+    if pool._indices is not None:
+        wanted = pool._indices.column(0).to_numpy()
+        if not (wanted[1:] > wanted[:-1]).all():
+            return None
+    return Path(table.path)
