@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vllm", help="the Python of an environment with vLLM")
     arguments = parser.parse_args()
-    pythons = {"tamis": sys.executable, "plain": sys.executable}
+    pythons = {"plain": sys.executable, "tamis": sys.executable}
     if arguments.vllm:
         pythons["vllm"] = arguments.vllm
     with tempfile.TemporaryDirectory() as folder:
@@ -60,21 +60,21 @@ def main() -> None:
             for way, python in pythons.items():
                 script = "peers/run_scoring.py"
                 runs[way].append(answer(python, script, way, model, texts, arguments.threads))
-    _print(runs)
+                _print(way, runs)
 
 
-def _print(runs: dict[str, list[dict[str, float]]]) -> None:
-    first = runs["plain"][0]
-    print(f"{first['tokens']:,} tokens in {first['texts']} texts; median (least to most)")
-    for way, found in runs.items():
-        speed = spread([run["tokens"] / run["seconds"] for run in found])
-        worked = spread([run["tokens"] / run["cpu_seconds"] for run in found])
-        memory = spread([run["peak_bytes"] / 1e9 for run in found])
-        apart = abs(found[0]["mean"] - first["mean"])
-        print(
-            f"{way:6} {speed} tokens/s, {worked} tokens a second of processor, "
-            f"peak {memory} GB, mean {apart:.1e} from plain"
-        )
+def _print(way: str, runs: dict[str, list[dict[str, float]]]) -> None:
+    first, found = runs["plain"][0], runs[way]
+    if len(found) == 1 and way == "plain":
+        print(f"{first['tokens']:,} tokens in {first['texts']} texts; median (least to most)")
+    speed = spread([run["tokens"] / run["seconds"] for run in found])
+    worked = spread([run["tokens"] / run["cpu_seconds"] for run in found])
+    memory = spread([run["peak_bytes"] / 1e9 for run in found])
+    apart = abs(found[0]["mean"] - first["mean"])
+    print(
+        f"{way:6} {speed} tokens/s, {worked} tokens a second of processor, "
+        f"peak {memory} GB, mean {apart:.1e} from plain"
+    )
 
 
 if __name__ == "__main__":

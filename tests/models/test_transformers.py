@@ -60,8 +60,16 @@ def test_scores_are_the_models_own(architecture, batch_tokens, tiny_tokenizer):
     )
     scores = lm._run(pieces)
     assert lm._packable == (architecture not in {"gemma2", "bloom"})
+    untouched = model_of(architecture)
     for piece, score in zip(pieces, scores, strict=True):
-        np.testing.assert_allclose(score, own_figures(lm.module, piece), atol=1e-4)
+        np.testing.assert_allclose(score, own_figures(untouched, piece), atol=1e-4)
+
+
+def test_a_written_out_activation_becomes_one_kernel():
+    module = model_of("gpt2")
+    packed.fuse_activations(module)
+    kinds = {type(layer.mlp.act) for layer in module.transformer.h}
+    assert kinds == {torch.nn.GELU}
 
 
 def test_slices_of_the_vocabulary_make_one_softmax(monkeypatch):
@@ -242,7 +250,8 @@ def test_a_changed_model_has_another_fingerprint(tiny_folder):
     seen = [load().fingerprint, load(dtype="bfloat16").fingerprint]
     assert load().fingerprint == seen[0]
     lm = load()
-    with torch.no_grad():
+    assert lm.fingerprint == seen[0]
+    with torch.no_grad():  # training goes on in place
         lm.module.lm_head.weight[3, 3] += 1e-6
     seen.append(lm.fingerprint)
     lm = load()
@@ -260,8 +269,8 @@ def test_a_changed_model_has_another_fingerprint(tiny_folder):
 
 def test_use_leaves_the_fingerprint_alone(tiny):
     before = tiny.fingerprint
-    tiny.tokenizer(["a", "b c d"], padding=True, truncation=True, max_length=2)
     tiny.logprobs(["The sky"])
+    tiny.tokenizer(["a", "b c d"], padding=True, truncation=True, max_length=2)
     assert tiny.fingerprint == before
 
 
