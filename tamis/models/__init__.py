@@ -25,7 +25,7 @@ LANGUAGE_MODELS = {
     "vllm": "tamis.models.vllm:VLLM",
 }
 EMBEDDERS = {
-    "bundled": "tamis.models.sentence_transformers:SentenceTransformersEmbedder",
+    "bundled": "tamis.models.static:StaticEmbedder",
     "openai": "tamis.models.openai:OpenAIEmbedder",
     "sentence-transformers": "tamis.models.sentence_transformers:SentenceTransformersEmbedder",
     "transformers": "tamis.models.transformers:TransformersEmbedder",

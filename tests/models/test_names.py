@@ -53,3 +53,10 @@ def test_a_model_that_is_not_shipped_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr("tamis.models.__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(ModelError, match="ships no quality; name another"):
         tamis.models.bundled("quality")
+
+
+def test_the_bundled_embedder_needs_no_extra():
+    embedder = tamis.models.load_embedder("bundled")
+    near, same, far = embedder.embed(["red cars are fast", "fast red cars", "boil the rice"])
+    assert near @ near == pytest.approx(1, abs=1e-5)
+    assert near @ same > near @ far
