@@ -37,4 +37,6 @@ bench: $(SETUP)  ## speed and memory beside the peers
 	@$(BIN)/python -m benchmarks
 
 docs: $(SETUP)  ## the reference, into site/
-	@$(BIN)/pdoc --docformat numpy --output-directory site tamis
+	@PYTHONWARNINGS=ignore $(BIN)/pdoc --docformat numpy --output-directory site tamis tamis.models tamis.models.base \
+		$$(cd tamis && find data flows kernels pipelines report selectors -name '*.py' \
+		| sed 's|/__init__||; s|\.py$$||; s|/|.|g; s|^|tamis.|' | sort)
