@@ -7,7 +7,8 @@ The model has GPT-2's shape (124 million parameters) and random weights, which a
 as any; the texts are rows of a pool. Each way runs in a process of its own, in float32 on
 the CPU, one warming batch first; rounds take turns. Plain transformers scores sorted
 batches of 8, padded. Tokens are those scored; padding is not counted. Peak memory is the
-process's largest, from its start: Python, libraries and weights are in it.
+process's largest, from its start: Python, libraries and weights are in it. vLLM may keep to
+one core of the two; tokens a second of processor are beside tokens a second for that reason.
 """
 
 import argparse
