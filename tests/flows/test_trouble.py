@@ -50,7 +50,8 @@ def test_one_run_is_not_run_twice_at_once(server):
     (begun,) = runs.runs()
     with pytest.raises(RunError, match="another process is running it"):
         tamis.run("", resume=begun.id, progress=False)
-    assert first.wait(timeout=300) == 0
+    _, errors = first.communicate(timeout=300)
+    assert first.returncode == 0, errors
     assert runs.find(begun.id).status == "done"
 
 
