@@ -1,5 +1,6 @@
 """Models run by vLLM in this process: for large models, many requests, several GPUs."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -51,6 +52,7 @@ class _Engine:
             from vllm import LLM
         except ImportError as error:
             raise MissingExtraError("vLLM", "vllm") from error
+        _spare_llvmlite()
         shown = Path(model).name if Path(model).is_dir() else model
         self.name, self.model, self.options = f"vllm:{shown}", model, options
         with self._explained("cannot be loaded"):
@@ -270,3 +272,31 @@ class VLLMClassifier(_Engine):
         with self._asked("cannot rate"):
             said = self.llm.classify(self._cut(texts), pooling_params=how, use_tqdm=False)
         return np.array([answer.outputs.probs for answer in said], np.float32)
+
+
+def _spare_llvmlite() -> None:
+    """Let vLLM for CPUs load after numba.
+
+    vLLM 0.32 looks for its kernels in every module there is, by `vars(value).get(…)`. One
+    value of llvmlite's, the handle of its library, claims to have any attribute, and so a
+    `__dict__` that is none. It is out of sight for the time of that search.
+    """
+    try:
+        from vllm.triton_utils import dispatcher
+    except ImportError:
+        return  # another version of vLLM
+    search = getattr(dispatcher, "_rebind_kernels", None)
+    if search is None or hasattr(search, "spares_llvmlite"):
+        return
+
+    def careful(overrides: Any) -> None:  # noqa: ANN401 - vLLM's own
+        ffi = sys.modules.get("llvmlite.binding.ffi")
+        handle = vars(ffi).pop("lib") if ffi else None
+        try:
+            search(overrides)
+        finally:
+            if ffi:
+                vars(ffi)["lib"] = handle
+
+    careful.spares_llvmlite = True  # type: ignore[attr-defined]
+    dispatcher._rebind_kernels = careful

@@ -38,6 +38,8 @@ def settings():
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         patch.setenv("VLLM_NO_USAGE_STATS", "1")
         pytest.importorskip("vllm", reason='pip install "tamis[vllm]"')
+        import numba  # noqa: F401 - as tamis does before a model is loaded; vLLM trips over it
+
         yield
 
 
