@@ -15,7 +15,7 @@ _OPTIONAL = [
     ("transformers", "language models on this machine", "models"),
     ("sentence_transformers", "embeddings", "models"),
     ("vllm", "language models on GPUs", "vllm"),
-    ("openai", "language models over HTTP", "openai"),
+    ("httpx", "language models over HTTP", "openai"),
     ("ray", "more than one machine", "ray"),
 ]
 
