@@ -52,6 +52,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Threads; never changes who is chosen.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Make an unreadable row an error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="An id, the start of one, or 'last'.")]
 
@@ -80,6 +81,7 @@ def run(
     k: K = None,
     settings: Set = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
+    strict: Strict = False,
     workers: Workers = CPUS,
     as_json: AsJson = False,
 ) -> None:
@@ -93,7 +95,7 @@ def run(
         pool=pool,
         target=target,
         k=_budget(k),
-        settings=_settings(settings),
+        settings=_settings(settings) | ({"strict": True} if strict else {}),
         resume=resume,
         workers=workers,
     )
@@ -153,6 +155,7 @@ def select(
     verdicts: Annotated[
         str | None, typer.Option(help="Parquet file for the score and reason of every row.")
     ] = None,
+    strict: Strict = False,
     workers: Workers = CPUS,
     as_json: AsJson = False,
 ) -> None:
@@ -162,7 +165,7 @@ def select(
     from tamis.selectors.configure import configured
 
     selector = configured(method, _settings(settings), {"target": target, "seed": seed})
-    rows = load(pool)
+    rows = load(pool, strict=strict)
     picked = selector.select(rows, _budget(k), workers=workers)
     save(picked.apply(rows), output)
     if verdicts:

@@ -140,6 +140,21 @@ def test_a_seed_changes_who_is_drawn(tamis, tmp_path):
     assert (tmp_path / "0.jsonl").read_text() != (tmp_path / "1.jsonl").read_text()
 
 
+@pytest.mark.parametrize(
+    "call", [["select", "random", "pool.jsonl", "-k", "3", "-o", "x.jsonl"], ["run", "tidy"]]
+)
+@pytest.mark.usefixtures("server")
+def test_strict_makes_a_row_that_cannot_be_read_an_error(tamis, tmp_path, call):
+    with (tmp_path / "pool.jsonl").open("a") as pool:
+        pool.write("{broken\n")
+    if call[0] == "run":
+        call = [*call, "--pool", "pool.jsonl"]
+    code, _, errors = tamis(*call, "--strict")
+    assert code == 1
+    assert "pool.jsonl, line 21: not JSON" in errors
+    assert tamis(*call)[0] == 0
+
+
 def test_the_pool_on_disk_is_not_touched(tamis, tmp_path):
     before = (tmp_path / "pool.jsonl").read_bytes()
     tamis("select", "random", "pool.jsonl", "-k", "5", "-o", "kept.jsonl")
