@@ -1,0 +1,5 @@
+"""`python -m tamis.cli`, as `tamis`."""
+
+from tamis.cli import main
+
+main()

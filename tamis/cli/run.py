@@ -1,0 +1,50 @@
+"""`tamis run`: a recipe, from beginning to end."""
+
+from typing import Annotated
+
+import typer
+
+from tamis.cli.app import (
+    CPUS,
+    AsJson,
+    K,
+    Pool,
+    Set,
+    Strict,
+    Target,
+    Workers,
+    budget_of,
+    command,
+    settings_of,
+)
+from tamis.cli.runs import show_run
+from tamis.errors import SettingError
+
+
+@command("tamis run curate --pool pool.jsonl --target wanted.jsonl --k 1000")
+def run(
+    recipe: Annotated[str | None, typer.Argument(metavar="RECIPE")] = None,
+    pool: Pool = None,
+    target: Target = None,
+    k: K = None,
+    settings: Set = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
+    strict: Strict = False,
+    workers: Workers = CPUS,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe: curate a pool, and account for every row."""
+    from tamis.flows.curate import run as run_recipe
+
+    if (recipe is None) == (resume is None):
+        raise SettingError("tamis run takes a RECIPE, or --resume RUN; give one of them")
+    done = run_recipe(
+        recipe or "",
+        pool=pool,
+        target=target,
+        k=budget_of(k),
+        settings=settings_of(settings) | ({"strict": True} if strict else {}),
+        resume=resume,
+        workers=workers,
+    )
+    show_run(done, as_json)
