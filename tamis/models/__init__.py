@@ -1,4 +1,4 @@
-"""Language models and embedders, named by one string and loaded when first asked for.
+"""Language models, embedders and judges, named by one string and loaded when first asked for.
 
 >>> import tamis
 >>> tamis.models.load("transformer:gpt2")
@@ -10,13 +10,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tamis.errors import ModelError
+from tamis.errors import ModelError, SettingError
 from tamis.models.names import ModelName, one_of
 
 if TYPE_CHECKING:
     from tamis.models.base import Embedder, LanguageModel
+    from tamis.models.judges import Judge
 
-__all__ = ["bundled", "load", "load_embedder"]
+__all__ = ["bundled", "load", "load_embedder", "load_judge"]
 
 LANGUAGE_MODELS = {
     "bundled": "tamis.models.transformers:TransformersLM",
@@ -30,6 +31,10 @@ EMBEDDERS = {
     "sentence-transformers": "tamis.models.sentence_transformers:SentenceTransformersEmbedder",
     "transformers": "tamis.models.transformers:TransformersEmbedder",
     "vllm": "tamis.models.vllm:VLLMEmbedder",
+}
+JUDGES = {
+    "bundled": "tamis.models.quality:QualityScorer",
+    "reward": "tamis.models.reward:RewardModel",
 }
 
 
@@ -61,6 +66,38 @@ def load(model: str, **options: Any) -> "LanguageModel":  # noqa: ANN401 - the b
 def load_embedder(model: str, **options: Any) -> "Embedder":  # noqa: ANN401 - the backend's own
     """Load an embedder; as `load`, with 'sentence-transformers:all-MiniLM-L6-v2' and the like."""
     return _load(one_of(model, EMBEDDERS), EMBEDDERS, "embedder", options)  # type: ignore[no-any-return]
+
+
+def load_judge(model: str, *, dimension: str | None = None, **options: Any) -> "Judge":  # noqa: ANN401
+    """Load a judge of answers.
+
+    Parameters
+    ----------
+    model : str
+        'bundled', the quality scorer that ships with tamis and needs no language model;
+        'reward:MODEL', a reward model; or a language model as for `load`, which is asked
+        for a grade.
+    dimension : str, optional
+        What a language model grades: 'accuracy' (the default), 'helpfulness', ….
+    **options
+        As for `load`.
+
+    Raises
+    ------
+    SettingError, MissingExtraError, ModelError
+        As for `load`; or if a judge that is no language model is given a dimension.
+    """
+    name = one_of(model, LANGUAGE_MODELS | JUDGES)
+    if name.backend not in JUDGES:
+        from tamis.models.judges import LMJudge
+
+        return LMJudge(load(model, **options), dimension=dimension or "accuracy")
+    if dimension is not None:
+        raise SettingError(
+            f"{model}: dimension='{dimension}', but it has one opinion; "
+            "leave dimension out, or give a language model"
+        )
+    return _load(name, JUDGES, "quality", options)  # type: ignore[no-any-return]
 
 
 def bundled(part: str) -> Path:

@@ -69,7 +69,7 @@ class _Kept:
                 held = {i: said for i, said in enumerate(error.answers) if said is not None}
                 if held:
                     shelf.put(ids[rows[[*held]]], store([*held.values()]))
-                raise
+                raise _in_the_call(error, rows, len(ids)) from error
 
         shelf.fill(ids, compute, flush_seconds=_FLUSH_SECONDS, progress=self.progress)
 
@@ -247,6 +247,15 @@ def _request_ids(prompts: Sequence[Prompt], others: Sequence[str] | None) -> Ids
         for prompt, other in zip(prompts, others or repeat(None, len(prompts)), strict=True)
     )
     return np.frombuffer(b"".join(asked), "V16")
+
+
+def _in_the_call(error: IncompleteError[T], rows: Rows, n: int) -> IncompleteError[T]:
+    """Return the error with answers and reasons at their places among all `n` requests."""
+    answers: list[T | None] = [None] * n
+    for place, said in zip(rows.tolist(), error.answers, strict=True):
+        answers[place] = said
+    reasons = {int(rows[i]): why for i, why in error.reasons.items()}
+    return IncompleteError(str(error), answers, reasons)
 
 
 def _plain(prompt: Prompt) -> object:

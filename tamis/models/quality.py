@@ -17,7 +17,9 @@ import pyarrow as pa
 from tamis.data.formats import buffers
 from tamis.errors import ModelError
 from tamis.kernels.answers import byte_counts, piece_counts
+from tamis.models import bundled
 from tamis.models.fingerprint import digest, of_files
+from tamis.models.judges import Ratings
 from tamis.models.static import StaticEmbedder, tensors
 
 __all__ = ["QualityScorer", "looks"]
@@ -34,8 +36,8 @@ class QualityScorer:
     ----------
     folder : str
         With `model.safetensors` and `config.json`.
-    embedder : StaticEmbedder
-        The one it was trained on.
+    embedder : StaticEmbedder, optional
+        The one it was trained on; by default the bundled one.
 
     Notes
     -----
@@ -43,7 +45,8 @@ class QualityScorer:
     scores as well as a right one. Its model card says how far it agrees with judges.
     """
 
-    def __init__(self, folder: str, embedder: StaticEmbedder) -> None:
+    def __init__(self, folder: str, embedder: StaticEmbedder | None = None) -> None:
+        embedder = embedder or StaticEmbedder(str(bundled("embedder")))
         self.folder, self.embedder = Path(folder), embedder
         try:
             self._weights = {
@@ -75,6 +78,11 @@ class QualityScorer:
         Five times the chance that the response is good, as `logits` gives it.
         """
         return (5 / (1 + np.exp(-self.logits(prompts, responses)))).astype(np.float32)
+
+    def rate(self, prompts: Sequence[str], responses: Sequence[str]) -> Ratings:
+        """Rate each response to its prompt, as a judge does; it has no words for it."""
+        scores = self.score(prompts, responses).astype(np.float64)
+        return Ratings(scores, [""] * len(scores))
 
     def logits(self, prompts: Sequence[str], responses: Sequence[str]) -> Floats:
         """Return log-odds, float64 of shape (n,): 0 where good and bad are as likely."""

@@ -127,6 +127,19 @@ def test_what_a_server_answered_in_part_is_kept():
     assert lm.asked == ["b", "d"]
 
 
+def test_what_has_no_answer_is_named_by_its_place_in_the_call():
+    class Refusing(Letters):
+        def generate(self, prompts, **how):
+            raise IncompleteError("lost", [None] * len(prompts), {len(prompts) - 1: "HTTP 400"})
+
+    prompts = [f"p{i}" for i in range(300)]
+    quiet(Letters()).generate(prompts[:280])
+    with pytest.raises(IncompleteError) as caught:
+        quiet(Refusing()).generate(prompts)
+    assert caught.value.reasons == {299: "HTTP 400"}
+    assert len(caught.value.answers) == 300
+
+
 def test_nothing_is_asked_of_nothing():
     assert quiet(Letters()).logprobs([]) == []
     assert quiet(Letters()).losses([]).shape == (0, 2)
