@@ -1,0 +1,1 @@
+"""New instructions from models: Self-Instruct, TeGit, instruction induction, APE and OPRO."""
