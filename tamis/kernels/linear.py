@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["Lesson", "accuracies", "principal"]
+__all__ = ["Lesson", "accuracies", "principal", "widen"]
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -115,13 +115,26 @@ def accuracies(lesson: Lesson, order: Labels, last: int, whole: float, tolerance
 def _learn(point: Array, label: int, inverse: Array, coefficients: Array) -> tuple[Array, Array]:
     """Add one example; return how coefficients moved, as the factors of an outer product."""
     n_features, n_classes = coefficients.shape
-    gain, error = np.zeros(n_features), np.zeros(n_classes)
+    error = np.zeros(n_classes)
     error[label] = 1.0
+    for i in range(n_features):
+        for c in range(n_classes):
+            error[c] -= point[i] * coefficients[i, c]
+    gain = widen(inverse, point)
+    for i in range(n_features):
+        for c in range(n_classes):
+            coefficients[i, c] += gain[i] * error[c]
+    return gain, error
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def widen(inverse: Array, point: Array) -> Array:
+    """Make the inverse of A that of A + x xᵀ, in place; return the new one times x."""
+    n_features = len(point)
+    gain = np.zeros(n_features)
     for i in range(n_features):
         for j in range(n_features):
             gain[i] += inverse[i, j] * point[j]
-        for c in range(n_classes):
-            error[c] -= point[i] * coefficients[i, c]
     scale = 1.0
     for i in range(n_features):
         scale += point[i] * gain[i]
@@ -129,10 +142,7 @@ def _learn(point: Array, label: int, inverse: Array, coefficients: Array) -> tup
         for j in range(n_features):
             inverse[i, j] -= gain[i] * gain[j] / scale
     gain /= scale
-    for i in range(n_features):
-        for c in range(n_classes):
-            coefficients[i, c] += gain[i] * error[c]
-    return gain, error
+    return gain
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]

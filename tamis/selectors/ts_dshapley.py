@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.errors import SettingError
-from tamis.kernels.linear import Lesson, accuracies
+from tamis.kernels.linear import Lesson
 from tamis.kernels.semivalues import estimate, permutation, weights
 from tamis.kernels.threads import spread
-from tamis.selectors.data_shapley import LinearValuation, play_of
+from tamis.selectors.data_shapley import LEARNERS, LinearValuation, play_of
 from tamis.selectors.valuation import Labelled, Values
 
 __all__ = ["TransferredShapley"]
@@ -34,7 +34,7 @@ class TransferredShapley(LinearValuation):
     ----------
     target, embedder, label
         As in `Valuation`. Best is an embedder made of the model that will be trained.
-    dimensions, ridge, truncation, seed
+    learner, dimensions, ridge, truncation, seed
         As in `LinearValuation`.
     share : float
         Of the pool, in a chain; 16 examples at least.
@@ -48,7 +48,7 @@ class TransferredShapley(LinearValuation):
     Signals: `value`, the score; `error`, its standard error over chains; `chains`, how many
     it was in. One that was in none has no score.
 
-    The paper trains logistic regressions; see `DataShapley` for the classifier here. All
+    The paper's learner is a logistic regression; see `DataShapley` for how they differ. All
     chains have the same size, so values are of one scale: shares of what a sample teaches.
     One chain of everything is `DataShapley` with the same seed and number of permutations.
 
@@ -91,7 +91,7 @@ class TransferredShapley(LinearValuation):
         sample = np.sort(permutation(len(lesson.labels), ~self.seed, chain)[:size])
         part = lesson._replace(points=lesson.points[sample], labels=lesson.labels[sample])
         found = estimate(
-            play_of(part, self.truncation),
+            play_of(part, self.truncation, learner=self.learner),
             weights(size),
             permutations=self.permutations,
             seed=self.seed + chain,
@@ -102,6 +102,7 @@ class TransferredShapley(LinearValuation):
         """Return how many to keep for the best accuracy, to a percent; of equals the most."""
         valued = np.flatnonzero(~np.isnan(values))
         best_first = valued[np.argsort(-values[valued], kind="stable")]
-        right = accuracies(self._lesson(task), best_first, len(valued), 0.0, 0.0)
+        learn = LEARNERS[self.learner]
+        right = learn(self._lesson(task), best_first, len(valued), 0.0, 0.0)
         kept = len(valued) - len(valued) * np.arange(100) // 100
         return int(kept[right[kept].argmax()])

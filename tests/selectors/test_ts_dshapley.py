@@ -23,14 +23,16 @@ def transferred(**settings):
     return TransferredShapley(target=TARGET, embedder=Numbers(), **settings)
 
 
-def test_wrong_labels_are_worth_least():
-    scores = transferred(share=0.1).select(POOL).scores
+@pytest.mark.parametrize("learner", ["ridge", "logistic"])
+def test_wrong_labels_are_worth_least(learner):
+    scores = transferred(share=0.1, learner=learner).select(POOL).scores
     assert scores[:30].mean() < 0 < scores[30:].mean()
     assert np.isin(np.arange(30), np.argsort(scores)[:60]).mean() > 0.9
 
 
-def test_one_chain_of_everything_is_data_shapley():
-    settings = {"permutations": 20, "truncation": 0, "seed": 5}
+@pytest.mark.parametrize("learner", ["ridge", "logistic"])
+def test_one_chain_of_everything_is_data_shapley(learner):
+    settings = {"permutations": 20, "truncation": 0, "seed": 5, "learner": learner}
     one = transferred(share=1.0, chains=1, **settings).select(POOL).scores
     plain = DataShapley(target=TARGET, embedder=Numbers(), within=0, **settings).select(POOL).scores
     assert one.tolist() == plain.tolist()
