@@ -22,7 +22,7 @@ from numba import njit
 from tamis.kernels.sha256 import sha256_mod
 from tamis.kernels.words import room_for, split, word_table
 
-__all__ = ["Hash", "bucket_counts", "bucket_sums"]
+__all__ = ["Hash", "bucket_counts", "bucket_sums", "mixed", "word_hash"]
 
 Hash = Literal["fast", "sha256"]
 """'fast' is 64-bit multiply and xor-shift; 'sha256' that of the n-gram's words joined by spaces."""
@@ -210,17 +210,17 @@ def _write_buckets(
     That some of these words belong to the text before does no harm: they are not counted.
     """
     for word in range(words):
-        grams[0, word] = _word_hash(text, ends[word] + 1, ends[word + 1])
+        grams[0, word] = word_hash(text, ends[word] + 1, ends[word + 1])
     for order in range(1, len(grams)):
         for word in range(order, words):
-            grams[order, word] = _mixed(grams[order - 1, word - 1] + _GOLDEN, grams[0, word])
+            grams[order, word] = mixed(grams[order - 1, word - 1] + _GOLDEN, grams[0, word])
     for order in range(len(grams)):
         if len(memo):
             _look_up(text, ends, order, words, memo, buckets, grams[order])
             continue
         for word in range(order, words):
-            mixed = _mixed(grams[order, word], _GOLDEN)
-            grams[order, word] = (mixed >> _32) * np.uint64(buckets) >> _32
+            spread = mixed(grams[order, word], _GOLDEN)
+            grams[order, word] = (spread >> _32) * np.uint64(buckets) >> _32
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -255,17 +255,19 @@ def _look_up(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _word_hash(text: npt.NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+def word_hash(text: npt.NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+    """Return a hash of the word `text[begin:end]`, as `split` wrote it."""
     state = np.uint64(end - begin) * _GOLDEN  # so that NULs at the end count
     last = begin + (end - begin - 1) // 8 * 8
     for i in range(begin, last, 8):
-        state = _mixed(state, _eight_bytes(text, i))
+        state = mixed(state, _eight_bytes(text, i))
     unused = np.uint64(8 * (last + 8 - end))
-    return np.uint64(_mixed(state, _eight_bytes(text, last) & _ONES >> unused))
+    return np.uint64(mixed(state, _eight_bytes(text, last) & _ONES >> unused))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _mixed(state: np.uint64, value: np.uint64) -> np.uint64:
+def mixed(state: np.uint64, value: np.uint64) -> np.uint64:
+    """Return a hash of a hash and a value."""
     product = (state ^ value) * _GOLDEN
     return product ^ product >> _32
 

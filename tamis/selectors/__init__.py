@@ -18,10 +18,12 @@ REGISTRY = {
     "coreset": "Coreset",
     "cross-task-knn": "CrossTaskKNN",
     "data-shapley": "DataShapley",
+    "decontaminate": "Decontaminate",
     "deduplicate": "Deduplicate",
     "dsir": "DSIR",
     "kcenter": "KCenter",
     "knn-shapley": "KNNShapley",
+    "privacy": "Privacy",
     "random": "Random",
     "ts-dshapley": "TransferredShapley",
 }

@@ -22,7 +22,7 @@ from tamis.errors import BudgetError, DataError, SettingError, did_you_mean
 from tamis.selectors.pickers import top_k
 from tamis.selectors.selection import KEPT, Selection
 
-__all__ = ["Budget", "Scorer", "Selector"]
+__all__ = ["Budget", "Scorer", "Selector", "recorded_data"]
 
 Budget = int | float | None
 
@@ -129,7 +129,7 @@ class Selector(ABC):
     def settings(self) -> dict[str, Any]:
         """Return every setting by name, as JSON values; the target by the digest of its rows."""
         return {
-            setting.name: (_as_data if setting.name == "target" else _recorded)(
+            setting.name: (recorded_data if setting.name == "target" else _recorded)(
                 getattr(self, setting.name)
             )
             for setting in fields(self)
@@ -212,9 +212,10 @@ def _recorded(value: object) -> Any:  # noqa: ANN401 - any JSON value
     return getattr(value, "fingerprint", value)
 
 
-def _as_data(target: Any) -> Any:  # noqa: ANN401 - a source, or several by name
+def recorded_data(target: Any) -> Any:  # noqa: ANN401 - a source, or several by name
+    """Return what tells data apart: the number of its rows, and a digest of them in any order."""
     if isinstance(target, Mapping):
-        return {str(name): _as_data(source) for name, source in target.items()}
+        return {str(name): recorded_data(source) for name, source in target.items()}
     if target is None:
         return None
     data = load(target, progress=False)
