@@ -1,23 +1,27 @@
 """What works on this machine, and what to install for the rest."""
 
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from tamis import models
 from tamis.data.files import home
+from tamis.errors import MissingExtraError, TamisError
 from tamis.selectors import names
 
 __all__ = ["Finding", "examine"]
 
-# Package to look for, what it is for, and the extra that brings it.
-_OPTIONAL = [
-    ("torch", "tensors", "models"),
-    ("transformers", "language models on this machine", "models"),
-    ("sentence_transformers", "embeddings", "models"),
-    ("vllm", "language models on GPUs", "vllm"),
-    ("httpx", "language models over HTTP", "openai"),
-    ("ray", "more than one machine", "ray"),
+# Package to look for, what it lets a model string begin with, and the extra that brings it.
+_BACKENDS = [
+    ("transformers", "transformers:ID", "models"),
+    ("sentence_transformers", "sentence-transformers:ID", "models"),
+    ("vllm", "vllm:ID", "vllm"),
+    ("httpx", "openai:ID, any compatible server", "openai"),
+    ("ray", "--engine ray, more than one machine", "ray"),
 ]
+_SENTENCE = "The sky is blue."
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,19 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at methods, the home folder, optional packages and devices."""
+    """Look at methods, the home folder, the bundled models, backends and devices.
+
+    The bundled models are tried on a sentence; of a backend only the package is looked for,
+    since a model of its own would have to be fetched.
+    """
     return [
         Finding("methods", True, ", ".join(names())),
         _home(),
-        *(_package(module, use, extra) for module, use, extra in _OPTIONAL),
+        _tried("bundled embedder", _embeds),
+        _tried("bundled judge", _judges),
+        _tried("bundled language model", _scores),
+        *(_package(module, use, extra) for module, use, extra in _BACKENDS),
+        Finding("CPU", True, f"{os.cpu_count()} cores"),
         _gpu(),
     ]
 
@@ -55,6 +67,30 @@ def _home() -> Finding:
         mend = "set TAMIS_HOME to a folder that can be written"
         return Finding("home", False, f"{folder} ({error.strerror})", mend)
     return Finding("home", True, str(folder))
+
+
+def _tried(what: str, trial: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, trial())
+    except MissingExtraError as error:
+        reason, _, mend = str(error).partition(": ")
+        return Finding(what, False, reason, mend)
+    except TamisError as error:
+        return Finding(what, False, str(error), "install tamis again")
+
+
+def _embeds() -> str:
+    return f"vectors of {models.load_embedder('bundled').embed([_SENTENCE]).shape[1]} numbers"
+
+
+def _judges() -> str:
+    rated = models.load_judge("bundled").rate(["What colour is the sky?"], [_SENTENCE])
+    return f"rates {_SENTENCE!r} {rated.scores[0]:.1f} of 5"
+
+
+def _scores() -> str:
+    (scored,) = models.load("bundled").logprobs([_SENTENCE])
+    return f"gives {_SENTENCE!r} {-scored.mean:.1f} nats a token"
 
 
 def _package(module: str, use: str, extra: str) -> Finding:
