@@ -81,7 +81,7 @@ class TransformersLM:
     ) -> None:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.name = f"transformers:{_shown(model)}"
-        with _explained(self.name):
+        with _explained(self.name), _no_bar(model):
             if isinstance(model, str):
                 options["dtype"] = _dtype(dtype, device)
                 known = {key: options[key] for key in _TOKENIZER_OPTIONS & options.keys()}
@@ -166,21 +166,21 @@ class TransformersLM:
         # One token more than is read: the last of a piece is only foretold.
         pieces = [Piece(np.append(encoded[i].ids[: self.context], 0), 1) for i in held]
         with self._turn, self._fast():
-            for pack in packs(pieces, self.batch_tokens if self._packable else 1):
+            for pack in packs(pieces, self.batch_tokens if self.packable else 1):
                 hidden = self._hidden(pack).float().cpu().numpy()
                 for i, rows in zip(pack.pieces, pack.rows, strict=True):
                     states[held[i]] = hidden[rows[encoded[held[i]].start :]]
         return states
 
     def _hidden(self, pack: Pack) -> torch.Tensor:
-        if self._packable:
+        if self.packable:
             return hidden_states(self.module, pack)
         ids = torch.from_numpy(pack.ids)[None].to(self.module.device)  # a sequence of its own
         return self.module.base_model(input_ids=ids, use_cache=False)[0][0]
 
     def _run(self, pieces: list[Piece]) -> list[Floats]:
         with self._turn, self._fast():
-            return self._packed(pieces) if self._packable else self._alike(pieces)
+            return self._packed(pieces) if self.packable else self._alike(pieces)
 
     def _packed(self, pieces: list[Piece]) -> list[Floats]:
         head = self.module.get_output_embeddings()
@@ -213,7 +213,7 @@ class TransformersLM:
         return results
 
     @cached_property
-    def _packable(self) -> bool:
+    def packable(self) -> bool:
         """Whether packing gives this model's own figures, tried on a few tokens."""
         if not self.module._supports_attention_backend or self.module._is_stateful:
             return False
@@ -224,11 +224,12 @@ class TransformersLM:
             Piece(ids[:40], 30),
             Piece(np.append(ids[:30], ids[5:9]), 30),
         ]
-        own = np.concatenate(self._alike(trial))
-        try:
-            ours = np.concatenate(self._packed(trial))
-        except (NotImplementedError, TypeError, AttributeError, KeyError):
-            return False  # an architecture that does not take the blocks along
+        with torch.inference_mode():
+            own = np.concatenate(self._alike(trial))
+            try:
+                ours = np.concatenate(self._packed(trial))
+            except (NotImplementedError, TypeError, AttributeError, KeyError):
+                return False  # an architecture that does not take the blocks along
         exact = self.module.dtype == torch.float32
         return bool(np.abs(ours - own).mean() <= (1e-4 if exact else 5e-2))
 
@@ -303,6 +304,20 @@ def _shown(model: Any) -> str:  # noqa: ANN401
     if not isinstance(model, str):
         return type(model).__name__
     return Path(model).name if Path(model).is_dir() else model
+
+
+@contextmanager
+def _no_bar(model: Any) -> Iterator[None]:  # noqa: ANN401
+    """Draw no bar for weights that lie here: they load at once."""
+    bars = transformers.utils.logging
+    if not (isinstance(model, str) and Path(model).is_dir() and bars.is_progress_bar_enabled()):
+        yield
+        return
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        bars.enable_progress_bar()
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def test_scores_are_the_models_own(architecture, batch_tokens, tiny_tokenizer):
         model_of(architecture), tokenizer=tiny_tokenizer, batch_tokens=batch_tokens, device="cpu"
     )
     scores = lm._run(pieces)
-    assert lm._packable == (architecture not in {"gemma2", "bloom"})
+    assert lm.packable == (architecture not in {"gemma2", "bloom"})
     untouched = model_of(architecture)
     for piece, score in zip(pieces, scores, strict=True):
         np.testing.assert_allclose(score, own_figures(untouched, piece), atol=1e-4)
