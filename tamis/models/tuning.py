@@ -9,7 +9,7 @@ tokens alone, its gradient worked out on the way, so that the logits of a batch 
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,21 @@ try:
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
-__all__ = ["LoRA", "Tuning", "backward", "sequences", "tune"]
+__all__ = [
+    "LORA_SCALE",
+    "LoRA",
+    "Pass",
+    "Tuning",
+    "backward",
+    "learner",
+    "passes",
+    "sequences",
+    "tune",
+    "usual_rate",
+]
 
 _WARM_UP = 0.05  # of the steps
-_LORA_SCALE = 2.0  # the papers' alpha / rank, as in most recipes
+LORA_SCALE = 2.0  # the papers' alpha / rank, as in most recipes
 _LOGITS_ON_CPU, _LOGITS_ON_GPU = 2**21, 2**27  # held at a time: 8 MB stay in cache
 
 
@@ -119,6 +130,8 @@ class Tuning:
         Its moments, by parameter.
     losses : list of float
         Mean loss of a token, in nats, at each step so far.
+    rates : list of float
+        Learning rate of each step so far.
     """
 
     def __init__(
@@ -134,11 +147,12 @@ class Tuning:
         seed: int = 0,
         progress: bool = True,
     ) -> None:
-        self.lm = _copied(lm, lora, seed)
+        self.lm = learner(lm, lora, seed)
         learning = [p for p in self.lm.module.parameters() if p.requires_grad]
-        self._rate = learning_rate or _usual_rate(lm, lora)
+        self._rate = learning_rate or usual_rate(lm, lora)
         self.optimizer = torch.optim.AdamW(learning, lr=self._rate, weight_decay=0.0, fused=True)
         self.losses: list[float] = []
+        self.rates: list[float] = []
         self._rows = sequences(lm, prompts, responses)
         self._ids = _content_ids(prompts, responses)
         self._tokens = np.array([sum(len(piece.ids) for piece in row) for row in self._rows])
@@ -175,7 +189,8 @@ class Tuning:
     def _step(self, batch: list[Piece]) -> None:
         done, planned = len(self.losses), self._steps * self._epochs
         share = min((done + 1) / max(1.0, _WARM_UP * planned), 1 - done / planned)
-        self.optimizer.param_groups[0]["lr"] = self._rate * min(1.0, share)
+        self.rates.append(self._rate * min(1.0, share))
+        self.optimizer.param_groups[0]["lr"] = self.rates[-1]
         self.optimizer.zero_grad(set_to_none=True)
         count = sum(len(piece.ids) - piece.first for piece in batch)
         loss = backward(self.lm, batch, 1 / count) / count
@@ -219,37 +234,77 @@ def backward(lm: TransformersLM, pieces: Sequence[Piece], weight: float = 1.0) -
     The gradient goes to `.grad` of the parameters of `lm.module` that ask for one.
     """
     total = 0.0
-    for loss in (_packed_losses if lm.packable else _own_losses)(lm, pieces):
-        (loss * weight).backward()
-        total += float(loss.detach())
+    for taken in passes(lm, pieces):
+        (taken.loss * weight).backward()
+        total += float(taken.loss.detach())
     return total
 
 
-def _packed_losses(lm: TransformersLM, pieces: Sequence[Piece]) -> Iterator[torch.Tensor]:
+class Pass(NamedTuple):
+    """Some sequences that went through the model together.
+
+    Attributes
+    ----------
+    pieces : int64 array of shape (m,)
+        Which.
+    spans : list of (int, int)
+        From where up to where each lies in what the layers see; of pieces that were not
+        kept apart, the rows that are scored alone.
+    loss : tensor
+        The sum of their losses, in nats, ready for a backward pass.
+    """
+
+    pieces: npt.NDArray[np.int64]
+    spans: list[tuple[int, int]]
+    loss: torch.Tensor
+
+
+def passes(lm: TransformersLM, pieces: Sequence[Piece], *, apart: bool = False) -> Iterator[Pass]:
+    """Yield forward passes that take each piece once.
+
+    Parameters
+    ----------
+    lm : TransformersLM
+    pieces : sequence of Piece
+    apart : bool
+        Let no piece share a stem with another: the rows of a pass are then each one's own.
+    """
+    yield from (_packed if lm.packable else _alone)(lm, pieces, apart)
+
+
+def _packed(lm: TransformersLM, pieces: Sequence[Piece], apart: bool) -> Iterator[Pass]:
     device, dtype = lm.module.device, _computes_in(lm.module)
     head = lm.module.get_output_embeddings()
-    for pack in packs(pieces, lm.batch_tokens):
-        targets = np.concatenate([pieces[i].ids[pieces[i].first :] for i in pack.pieces])
-        rows = torch.from_numpy(np.concatenate(pack.rows)).to(device)
+    # A stem of one token is never shared.
+    laid = [Piece(piece.ids, 1) for piece in pieces] if apart else pieces
+    for pack in packs(laid, lm.batch_tokens):
+        own = [pieces[i] for i in pack.pieces]
+        read = [
+            rows[len(rows) - len(piece.ids) + piece.first :]
+            for rows, piece in zip(pack.rows, own, strict=True)
+        ]
+        targets = np.concatenate([piece.ids[piece.first :] for piece in own])
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             hidden = hidden_states(lm.module, pack)
-        yield _TokenLoss.apply(
-            hidden[rows].to(dtype),
+        loss = _TokenLoss.apply(
+            hidden[torch.from_numpy(np.concatenate(read)).to(device)].to(dtype),
             head.weight.to(dtype),
             None if head.bias is None else head.bias.to(dtype),
             torch.from_numpy(targets).to(device),
         )
+        yield Pass(pack.pieces, [(int(rows[0]), int(rows[-1]) + 1) for rows in pack.rows], loss)
 
 
-def _own_losses(lm: TransformersLM, pieces: Sequence[Piece]) -> Iterator[torch.Tensor]:
-    """Yield the loss of one sequence after the other, by the model's own forward pass."""
+def _alone(lm: TransformersLM, pieces: Sequence[Piece], apart: bool) -> Iterator[Pass]:
+    """Take one sequence after the other, by the model's own forward pass."""
     device, dtype = lm.module.device, _computes_in(lm.module)
-    for piece in pieces:
+    for i, piece in enumerate(pieces):
         ids = torch.from_numpy(piece.ids).to(device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             logits = lm.module(input_ids=ids[None], use_cache=False).logits[0]
         foretold = logits[piece.first - 1 : -1].float()
-        yield functional.cross_entropy(foretold, ids[piece.first :], reduction="sum")
+        loss = functional.cross_entropy(foretold, ids[piece.first :], reduction="sum")
+        yield Pass(np.array([i]), [(0, len(ids))], loss)
 
 
 class _TokenLoss(torch.autograd.Function):  # type: ignore[misc]
@@ -318,11 +373,20 @@ class LoRA(torch.nn.Module):  # type: ignore[misc]
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return base(x) + 2 up(down(x)), of shape (…, e)."""
         added = functional.linear(functional.linear(x.to(self.down.dtype), self.down), self.up)
-        return self.base(x) + (_LORA_SCALE * added).to(x.dtype)
+        return self.base(x) + (LORA_SCALE * added).to(x.dtype)
 
 
-def _copied(lm: TransformersLM, lora: int | None, seed: int) -> TransformersLM:
-    """Return a copy to train; with LoRA it shares the weights, which then do not learn."""
+def learner(lm: TransformersLM, lora: int | None, seed: int) -> TransformersLM:
+    """Return a copy to train; with LoRA it shares the weights, which then do not learn.
+
+    Parameters
+    ----------
+    lm : TransformersLM
+    lora : int, optional
+        As for `tune`.
+    seed : int
+        Of LoRA's first weights.
+    """
     with lm._turn:  # the configuration is as its owner left it
         if lora is None:
             module = copy.deepcopy(lm.module).float().requires_grad_()
@@ -335,7 +399,8 @@ def _copied(lm: TransformersLM, lora: int | None, seed: int) -> TransformersLM:
     return tuned
 
 
-def _usual_rate(lm: TransformersLM, lora: int | None) -> float:
+def usual_rate(lm: TransformersLM, lora: int | None) -> float:
+    """Return the learning rate that is used where none is given."""
     return (0.256 if lora is None else 1.28) / int(lm.module.config.hidden_size)
 
 

@@ -24,7 +24,7 @@ def exactly(monkeypatch):
 @pytest.fixture
 def copied(tiny):
     """A model whose gradients may be written to."""
-    return tuning._copied(tiny, None, 0)
+    return tuning.learner(tiny, None, 0)
 
 
 def learnt(lm, **settings):
