@@ -3,6 +3,9 @@
 import numpy as np
 from datasets import Dataset
 
+from tamis.models.base import TokenLogprobs
+from tamis.models.judges import Ratings
+
 
 class Numbers:
     """An embedder of texts that are numbers: "3 4" is the vector (3, 4), "" has none.
@@ -45,6 +48,54 @@ class Letters:
                 vectors[row, place % 256] += 1 if place // 256 % 2 else -1
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.where(length, length, np.nan)
+
+
+class Spelling:
+    """A language model of words: one of n letters costs n nats, after a prompt half as much.
+
+    The first word of a text that stands alone has no probability. `asked` notes each request.
+    """
+
+    fingerprint = "spelling"
+
+    def __init__(self):
+        self.asked = []
+
+    def __eq__(self, other):
+        return isinstance(other, Spelling)
+
+    def generate(self, prompts, **how):
+        raise NotImplementedError
+
+    def logprobs(self, prompts, continuations=None):
+        if continuations is None:
+            prompts, continuations = [""] * len(prompts), prompts
+        self.asked += zip(prompts, continuations, strict=True)
+        return [self._scored(*pair) for pair in zip(prompts, continuations, strict=True)]
+
+    def _scored(self, prompt, text):
+        words = text.split()
+        costs = [-len(word) / (2 if prompt else 1) for word in words]
+        if words and not prompt:
+            costs[0] = np.nan
+        at = np.arange(len(words))
+        return TokenLogprobs(text, np.stack([at, at + 1], 1), at, np.array(costs, np.float32))
+
+
+class Lengths:
+    """A judge that gives a point for every word of an answer, five at most; none to 'nonsense'."""
+
+    fingerprint = "lengths"
+
+    def __eq__(self, other):
+        return isinstance(other, Lengths)
+
+    def rate(self, prompts, responses):
+        words = [len(response.split()) for response in responses]
+        mad = ["nonsense" in response for response in responses]
+        scores = [np.nan if odd else min(5.0, n) for n, odd in zip(words, mad, strict=True)]
+        said = ["bla\nbla" if odd else f"{n} words" for n, odd in zip(words, mad, strict=True)]
+        return Ratings(np.array(scores), said)
 
 
 def pool_at(*points, **columns):

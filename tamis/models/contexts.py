@@ -1,16 +1,57 @@
-"""Which requests fit a model's context, so that one that does not is named and stops no other."""
+"""What a model cannot be asked: it is named, and stops nothing else.
 
-from collections.abc import Sequence
+A local model states its context; a server refuses a request when it sees it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tamis.models.base import LanguageModel, Prompt
+from tamis.models.base import IncompleteError, LanguageModel, Prompt
 from tamis.models.tokens import TextTokenizer
 
-__all__ = ["fits"]
+__all__ = ["answered", "fits"]
+
+T = TypeVar("T")
 
 _TEMPLATE_BYTES = 512  # what a chat template adds, at most; a token has a byte at least
+_REFUSED = ("HTTP 400", "HTTP 413", "HTTP 422")  # for what is in the request
+
+
+def answered(
+    requests: Iterable[int], ask: Callable[[list[int]], Iterable[T]]
+) -> tuple[dict[int, T], dict[int, str]]:
+    """Ask for all but what a server refuses for what is in it.
+
+    Parameters
+    ----------
+    requests : iterable of int
+    ask : function of a list of requests
+        Returns an answer to each. What it has answered once must cost it nothing.
+
+    Returns
+    -------
+    answers : dict of int to answer
+    refused : dict of int to str
+        Why the others have none.
+
+    Raises
+    ------
+    IncompleteError
+        If a request got no answer for a reason that may pass.
+    """
+    left = list(requests)
+    refused: dict[int, str] = {}
+    while True:
+        try:
+            return dict(zip(left, ask(left), strict=True)), refused
+        except IncompleteError as error:
+            if not all(why.startswith(_REFUSED) for why in error.reasons.values()):
+                raise
+            refused |= {left[i]: why for i, why in error.reasons.items()}
+            left = [request for request in left if request not in refused]
 
 
 def fits(

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from tamis.data.features import FeatureStore
 from tamis.errors import SettingError
 from tamis.models import load_judge
-from tamis.models.base import IncompleteError, LanguageModel, Messages
+from tamis.models.base import LanguageModel, Messages
 from tamis.models.cached import CachedLM
-from tamis.models.contexts import fits
+from tamis.models.contexts import answered, fits
 from tamis.models.fingerprint import digest
 from tamis.models.grades import grade_in
 
@@ -129,14 +129,16 @@ class LMJudge:
         words = ["" if said.strip() else "not asked: the response is empty" for said in responses]
         for i in np.flatnonzero(~fits(self.lm, asked, room=_TOKENS)).tolist():
             words[i] = words[i] or "not asked: too long for the judge's context"
-        rows = [i for i, why in enumerate(words) if not why]
-        said, refused = self._said([asked[i] for i in rows])
+        said, refused = answered(
+            (i for i, why in enumerate(words) if not why),
+            lambda rows: self._cached.generate([asked[i] for i in rows], max_tokens=_TOKENS),
+        )
         scores = np.full(len(words), np.nan)
-        for place, i in enumerate(rows):
-            words[i] = said[place][:WORDS_KEPT]
-            scores[i] = grade_in(said[place])
-            if place in refused:
-                words[i] = f"not rated: {refused[place]}"
+        for i, answer in said.items():
+            words[i] = answer.text[:WORDS_KEPT]
+            scores[i] = grade_in(answer.text)
+        for i, why in refused.items():
+            words[i] = f"not rated: {why}"
         return Ratings(scores, words)
 
     def question(self, prompt: str, response: str) -> Messages:
@@ -152,21 +154,6 @@ class LMJudge:
             )
             system = f"{_SYSTEM} {_MARKED.format(mark=mark)}"
         return [{"role": "system", "content": system}, {"role": "user", "content": rated + wanted}]
-
-    def _said(self, asked: Sequence[Messages]) -> tuple[list[str], dict[int, str]]:
-        """Return what the model wrote to each question; and why a server refused one."""
-        refused: dict[int, str] = {}
-        while True:
-            left = [i for i in range(len(asked)) if i not in refused]
-            try:
-                answers = self._cached.generate([asked[i] for i in left], max_tokens=_TOKENS)
-            except IncompleteError as error:
-                if not all(why.startswith(_REFUSED) for why in error.reasons.values()):
-                    raise
-                refused |= {left[i]: why for i, why in error.reasons.items()}
-                continue
-            said = dict(zip(left, (answer.text for answer in answers), strict=True))
-            return [said.get(i, "") for i in range(len(asked))], refused
 
 
 _SYSTEM = (
@@ -184,7 +171,6 @@ _WANTED = (
     "scores. In the subsequent line, please provide a comprehensive explanation of your "
     "evaluation, avoiding any potential bias."
 )
-_REFUSED = ("HTTP 400", "HTTP 413", "HTTP 422")  # for what is in the request
 
 
 def judge_of(judge: Judge | str) -> Judge:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tamis.selectors.base import Selector
 
 REGISTRY = {
+    "alpagasus": "AlpaGasus",
     "clean": "Clean",
     "coreset": "Coreset",
     "cross-task-knn": "CrossTaskKNN",
@@ -21,8 +22,11 @@ REGISTRY = {
     "decontaminate": "Decontaminate",
     "deduplicate": "Deduplicate",
     "dsir": "DSIR",
+    "ifd": "IFD",
     "kcenter": "KCenter",
     "knn-shapley": "KNNShapley",
+    "lima": "LIMA",
+    "perplexity": "Perplexity",
     "privacy": "Privacy",
     "random": "Random",
     "ts-dshapley": "TransferredShapley",

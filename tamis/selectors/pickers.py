@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from tamis.kernels.draws import gumbels
 
-__all__ = ["gumbel_top_k", "threshold", "top_k"]
+__all__ = ["gumbel_top_k", "shared_top_k", "threshold", "top_k"]
 
 
 def top_k(
@@ -71,3 +71,38 @@ def gumbel_top_k(
         1 is the exact draw; 0 takes the `k` largest weights.
     """
     return top_k(log_weights + temperature * gumbels(ids, seed), ids, k)
+
+
+def shared_top_k(
+    ranks: npt.NDArray[np.int64],
+    groups: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64],
+    ids: npt.NDArray[np.void],
+    k: int,
+) -> npt.NDArray[np.int64]:
+    """Return `k` positions that the groups share in proportion to their weights.
+
+    The seats go round by Webster's method: the next one always to the group that is
+    farthest behind its share. A group that runs out leaves its seats to the others, and the
+    choice for `k` is the first part of the choice for `k` + 1.
+
+    Parameters
+    ----------
+    ranks : int64 array of shape (n,)
+        Place of each row in its group, 0 for the best; below 0 it is never chosen.
+    groups : int64 array of shape (n,)
+    weights : float64 array of shape (number of groups,)
+        A group of weight 0 gets no seat.
+    ids : V16 array of shape (n,)
+    k : int
+
+    Examples
+    --------
+    >>> ids = np.frombuffer(bytes(range(96)), dtype="V16")
+    >>> ranks, groups = np.array([0, 1, 2, 3, 0, 1]), np.array([0, 0, 0, 0, 1, 1])
+    >>> shared_top_k(ranks, groups, np.array([0.75, 0.25]), ids, k=5).tolist()
+    [0, 1, 4, 2, 3]
+    """
+    with np.errstate(divide="ignore"):
+        turns = (2 * ranks + 1) / weights[groups]
+    return top_k(np.where((ranks >= 0) & np.isfinite(turns), -turns, np.nan), ids, k)

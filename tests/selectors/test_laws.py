@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 from datasets import Dataset
-from doubles import Letters, Numbers
+from doubles import Lengths, Letters, Numbers, Spelling
 
 import tamis
 from tamis.data.ids import example_ids
 from tamis.errors import BudgetError, DataError, SettingError
 from tamis.selectors import (
     DSIR,
+    IFD,
+    LIMA,
+    AlpaGasus,
     Clean,
     Coreset,
     CrossTaskKNN,
@@ -20,6 +23,7 @@ from tamis.selectors import (
     Deduplicate,
     KCenter,
     KNNShapley,
+    Perplexity,
     Privacy,
     Random,
     TransferredShapley,
@@ -36,8 +40,16 @@ def texts(count, seed):
 
 
 def rows(texts):
-    """A pool of these texts; methods that need classes take them from the first word."""
-    return Dataset.from_dict({"text": texts, "label": [text.split()[0] for text in texts]})
+    """A pool of these texts: two words ask, the others answer; the first is the class."""
+    words = [text.split() for text in texts]
+    return Dataset.from_dict(
+        {
+            "text": texts,
+            "prompt": [" ".join(some[:2]) for some in words],
+            "response": [" ".join(some[2:]) for some in words],
+            "label": [some[0] for some in words],
+        }
+    )
 
 
 TARGET = rows(texts(12, seed=7))
@@ -55,6 +67,10 @@ SELECTORS = [
     KNNShapley(target=TARGET, embedder=Numbers()),
     DataShapley(target=TARGET, embedder=Numbers(), permutations=20),
     TransferredShapley(target=TARGET, embedder=Numbers(), permutations=2),
+    AlpaGasus(judge=Lengths(), least=0),
+    LIMA(source="label"),
+    IFD(lm=Spelling()),
+    Perplexity(lm=Spelling()),
     chain(Deduplicate(), DSIR(target=TARGET, buckets=512, min_tokens=1)),
 ]
 pytestmark = pytest.mark.parametrize("selector", SELECTORS, ids=lambda s: type(s).__name__)
