@@ -123,7 +123,7 @@ class RewardModel:
             found = self._kept([encoded[i] for i in fit])
             for place, i in enumerate(said):
                 words[i] = f"not asked: {lengths[place]} tokens, and the context is {self.context}"
-            for place, score in zip(fit, found, strict=True):
+            for place, score in zip(fit.tolist(), found, strict=True):
                 scores[said[place]] = score
                 words[said[place]] = "" if np.isfinite(score) else "the model gave no number"
         return Ratings(scores, words)
@@ -194,4 +194,4 @@ def _context(config: Any, tokenizer: Any) -> int:  # noqa: ANN401
     """Return the longest sequence that has positions; of relative ones there is no end."""
     relative = getattr(config, "position_biased_input", True) is False  # DeBERTa's
     positions = None if relative else getattr(config, "max_position_embeddings", None)
-    return min(positions or _NO_LIMIT, tokenizer.model_max_length, _NO_LIMIT)
+    return int(min(positions or _NO_LIMIT, tokenizer.model_max_length, _NO_LIMIT))

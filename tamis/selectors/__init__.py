@@ -21,6 +21,7 @@ REGISTRY = {
     "data-shapley": "DataShapley",
     "decontaminate": "Decontaminate",
     "deduplicate": "Deduplicate",
+    "deita": "DEITA",
     "dsir": "DSIR",
     "ifd": "IFD",
     "kcenter": "KCenter",

@@ -11,6 +11,7 @@ import tamis
 from tamis.data.ids import example_ids
 from tamis.errors import BudgetError, DataError, SettingError
 from tamis.selectors import (
+    DEITA,
     DSIR,
     IFD,
     LIMA,
@@ -69,6 +70,7 @@ SELECTORS = [
     TransferredShapley(target=TARGET, embedder=Numbers(), permutations=2),
     AlpaGasus(judge=Lengths(), least=0),
     LIMA(source="label"),
+    DEITA(quality=Lengths(), embedder=Letters()),
     IFD(lm=Spelling()),
     Perplexity(lm=Spelling()),
     chain(Deduplicate(), DSIR(target=TARGET, buckets=512, min_tokens=1)),
