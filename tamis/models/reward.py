@@ -57,11 +57,18 @@ class RewardModel:
     **options
         For `AutoModelForSequenceClassification.from_pretrained` (`revision`, …).
 
+    Attributes
+    ----------
+    middle : float
+        The score between good and bad, 0; that of judges who rate from 0 to 5 is 2.5.
+
     Raises
     ------
     ModelError
         If the model cannot be loaded, or has several outputs.
     """
+
+    middle = 0.0
 
     def __init__(
         self,
