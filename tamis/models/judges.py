@@ -1,4 +1,4 @@
-"""Judges: what rates answers, from 0 to 5; any language model is one, with AlpaGasus' rubric.
+"""Judges: what rates answers. Any language model is one, with AlpaGasus' rubric.
 
 The rated text is another's, and may ask for a score of its own. A language model is shown it
 between marks that it cannot contain, and of what the model writes only its own verdict is
@@ -23,10 +23,11 @@ from tamis.models.contexts import answered, fits
 from tamis.models.fingerprint import digest
 from tamis.models.grades import grade_in
 
-__all__ = ["Judge", "LMJudge", "Ratings", "judge_of"]
+__all__ = ["Judge", "LMJudge", "Ratings", "judge_of", "unrated"]
 
 WORDS_KEPT = 2000  # characters of what a judge says
 _TOKENS = 256
+_QUOTED = 80  # characters of a judge's words in a reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Ratings:
     Attributes
     ----------
     scores : float64 array of shape (n,)
-        0 (worst) to 5; NaN where the judge gave none.
+        0 (worst) to 5, or a reward model's logits; NaN where the judge gave none.
     words : list of str
         What it said, or why it said nothing; '' of a judge without words.
     """
@@ -181,3 +182,13 @@ def judge_of(judge: Judge | str) -> Judge:
 @lru_cache(maxsize=2)
 def _loaded(name: str) -> Judge:
     return load_judge(name)
+
+
+def unrated(what: str, words: str) -> str:
+    r"""Return the reason of a row without a rating, with the beginning of what the judge said.
+
+    >>> unrated("rating", "I would rather\nnot say.")
+    "no rating: 'I would rather not say.'"
+    """
+    said = " ".join(words.split())
+    return f"no {what}: {said[:_QUOTED]!r}" + "…" * (len(said) > _QUOTED) if said else f"no {what}"

@@ -1,5 +1,6 @@
 """AlpaGasus: a judge rates each answer, and those of at least 4.5 of 5 are kept."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -11,21 +12,19 @@ from datasets import Dataset
 
 from tamis.data import formats
 from tamis.errors import SettingError
-from tamis.models.judges import Judge, judge_of
+from tamis.models.judges import Judge, judge_of, unrated
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import threshold
 from tamis.selectors.selection import KEPT, Selection
 
 __all__ = ["AlpaGasus"]
 
-_QUOTED = 80  # characters of a judge's words in a reason
-
 
 @dataclass(kw_only=True, repr=False)
 class AlpaGasus(Scorer):
     """Keep the answers that a judge rates at least 4.5 of 5.
 
-    The score of an example is the rating of its response, 0 to 5. A row that the judge gave
+    The score of an example is the rating of its response. A row that the judge gave
     no rating (nonsense, a refusal, a response that is empty or too long for it) has no score
     and is never kept; its reason repeats what the judge said.
 
@@ -36,8 +35,9 @@ class AlpaGasus(Scorer):
         *accuracy* of the response, as in the paper; `LMJudge(lm, dimension="helpfulness")`
         asks for another dimension. The default is the bundled quality scorer: quick, and
         weak (its card says how weak).
-    least : float
-        The lowest rating that is kept.
+    least : float or None
+        The lowest rating that is kept, on the judge's own scale: from 0 to 5, but for a
+        reward model, whose logits have no ends. None keeps the best `k` of any rating.
 
     Notes
     -----
@@ -61,11 +61,11 @@ class AlpaGasus(Scorer):
     name: ClassVar[str] = "alpagasus"
     needs_k: ClassVar[bool] = False
     judge: Judge | str = "bundled"
-    least: float = 4.5
+    least: float | None = 4.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.least <= 5:
-            raise SettingError(f"AlpaGasus: least={self.least}; give a rating from 0 to 5")
+        if self.least is not None and math.isnan(self.least):
+            raise SettingError("AlpaGasus: least is no number; give one, or None")
 
     def fit(self, pool: Dataset) -> Self:
         """Load the judge; return self."""
@@ -95,22 +95,16 @@ class AlpaGasus(Scorer):
         scores: npt.NDArray[np.float64],
         k: int | None,
     ) -> Selection:
-        passed = threshold(scores, ids, self.least)
+        least = -np.inf if self.least is None else self.least
+        passed = threshold(scores, ids, least)
         indices = passed[:k]
         reasons = np.full(len(scores), "", dtype=object)
-        unrated = np.isnan(scores)
-        reasons[unrated] = [_unrated(words) for words in signals["words"][unrated]]
-        low = scores < self.least
-        reasons[low] = [f"rating {score:.3g}, below {self.least:g}" for score in scores[low]]
+        missing = np.isnan(scores)
+        reasons[missing] = [unrated("rating", words) for words in signals["words"][missing]]
+        low = scores < least
+        reasons[low] = [f"rating {score:.3g}, below {least:g}" for score in scores[low]]
         reasons[passed] = [
             f"rating {score:.3g}, not among the best {k}" for score in scores[passed]
         ]
         reasons[indices] = KEPT
         return Selection(indices, scores, reasons, pa.table(dict(signals)))
-
-
-def _unrated(words: str) -> str:
-    if not words:
-        return "no rating"
-    said = " ".join(words.split())
-    return f"no rating: {said[:_QUOTED]!r}" + ("…" if len(said) > _QUOTED else "")

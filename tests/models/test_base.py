@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from tamis.errors import MissingExtraError
-from tamis.models import EMBEDDERS, LANGUAGE_MODELS
+from tamis.models import EMBEDDERS, JUDGES, LANGUAGE_MODELS
 from tamis.models.base import Embedder, LanguageModel, TokenLogprobs
+from tamis.models.judges import Judge
 
 BACKENDS = [(LanguageModel, home) for home in sorted({*LANGUAGE_MODELS.values()})]
 BACKENDS += [(Embedder, home) for home in sorted({*EMBEDDERS.values()})]
+BACKENDS += [(Judge, home) for home in sorted({*JUDGES.values(), "tamis.models.judges:LMJudge"})]
 
 
 @pytest.mark.parametrize(("protocol", "home"), BACKENDS, ids=lambda value: str(value)[-30:])
@@ -16,7 +18,7 @@ def test_every_backend_is_what_it_says(protocol, home):
     module, _, name = home.partition(":")
     backend = getattr(pytest.importorskip(module, exc_type=MissingExtraError), name)
     assert hasattr(backend, "fingerprint")
-    for method in {"logprobs", "generate", "embed"} & set(vars(protocol)):
+    for method in {"logprobs", "generate", "embed", "rate"} & set(vars(protocol)):
         wanted = inspect.signature(getattr(protocol, method)).parameters.values()
         offered = inspect.signature(getattr(backend, method)).parameters.values()
         assert [(p.name, p.kind, p.default) for p in offered] == [
