@@ -20,7 +20,7 @@ from tamis.models.base import Embedder
 from tamis.models.embeddings import points_by_id
 from tamis.models.expected import ExpectedGrade
 from tamis.models.fingerprint import digest
-from tamis.models.judges import Judge, Ratings, judge_of
+from tamis.models.judges import Judge, Ratings, judge_of, unrated
 from tamis.models.losses import lm_of
 from tamis.selectors.base import Selector
 from tamis.selectors.selection import KEPT, Selection
@@ -167,7 +167,7 @@ def _graded(complexity: Judge, quality: Judge, batch: pa.Table) -> _Graded:
     reasons = np.full(n, "no prompt with a response", dtype=object)
     for grades, of in ((good, "quality"), (hard, "complexity")):
         for place in np.flatnonzero(np.isnan(grades.scores)).tolist():
-            reasons[owner[place]] = f"no {of}: {grades.words[place] or 'the scorer gave none'}"
+            reasons[owner[place]] = unrated(of, grades.words[place])
     with np.errstate(invalid="ignore"):
         return _Graded(
             total(hard.scores * good.scores),

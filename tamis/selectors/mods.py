@@ -17,7 +17,7 @@ from tamis.models.base import Embedder, LanguageModel, Prompt
 from tamis.models.cached import CachedLM
 from tamis.models.contexts import fits
 from tamis.models.embeddings import points_by_id
-from tamis.models.judges import Judge, Ratings, judge_of
+from tamis.models.judges import Judge, Ratings, judge_of, unrated
 from tamis.models.losses import lm_of
 from tamis.selectors.base import Selector
 from tamis.selectors.kcenter import covering
@@ -32,7 +32,6 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 _SEEDS = 1000  # where nothing is asked for: the paper's number
-_QUOTED = 80  # characters of a judge's words in a reason
 _MIDDLE = 2.5  # of a judge's scale, from 0 to 5
 
 
@@ -221,7 +220,7 @@ class _Found(NamedTuple):
     @classmethod
     def of(cls, rated: Ratings, alpha: float) -> "_Found":
         n = len(rated.scores)
-        reasons = np.array([f"no quality: {_quoted(words)}" for words in rated.words], object)
+        reasons = np.array([unrated("quality", words) for words in rated.words], object)
         for row in np.flatnonzero(~np.isnan(rated.scores)).tolist():
             reasons[row] = f"quality {rated.scores[row]:.3g}, not above {alpha:g}"
         nothing = np.full(n, np.nan)
@@ -239,7 +238,7 @@ class _Found(NamedTuple):
         self.answer_quality[rows] = answers.scores
         for row, score, words in zip(rows.tolist(), answers.scores, answers.words, strict=True):
             if np.isnan(score):
-                self.reasons[row] = f"the tuned model's answer has no rating: {_quoted(words)}"
+                self.reasons[row] = unrated("rating of the tuned model's answer", words)
             elif score >= beta:
                 self.reasons[row] = (
                     f"the tuned model's answer is rated {score:.3g}, not below {beta:g}"
@@ -281,9 +280,3 @@ def _asked(lm: "TransformersLM", prompts: list[str]) -> list[Prompt]:
     if lm.tokenizer.chat_template is None:
         return [f"{prompt}\n" for prompt in prompts]
     return [[{"role": formats.USER, "content": prompt}] for prompt in prompts]
-
-
-def _quoted(words: str) -> str:
-    """Return the beginning of what a judge said, on one line."""
-    said = " ".join(words.split())
-    return (said[:_QUOTED] + ("…" if len(said) > _QUOTED else "")) or "the judge gave none"

@@ -131,8 +131,8 @@ def test_nonsense_from_a_scorer_is_no_score():
     picked = deita().select(told((2, 3), ("nan", 1), (4, "nan"), (1, 1)), 4)
     assert picked.indices.tolist() == [0, 3]
     assert np.isnan(picked.scores).tolist() == [False, True, True, False]
-    assert picked.reasons[1] == "no complexity: banana"
-    assert picked.reasons[2] == "no quality: banana"
+    assert picked.reasons[1] == "no complexity: 'banana'"
+    assert picked.reasons[2] == "no quality: 'banana'"
 
 
 def test_rows_that_have_nothing_to_grade_say_so():
@@ -146,7 +146,7 @@ def test_rows_that_have_nothing_to_grade_say_so():
 def test_a_pool_without_any_grade_keeps_nothing():
     picked = deita().select(told(("nan", 1), ("nan", 2)))
     assert len(picked) == 0
-    assert set(picked.reasons) == {"no complexity: banana"}
+    assert set(picked.reasons) == {"no complexity: 'banana'"}
 
 
 def test_plain_text_has_nothing_to_rate():

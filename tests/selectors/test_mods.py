@@ -72,7 +72,7 @@ def test_both_limits_are_strict_and_the_score_is_the_quality():
     assert picked.indices.tolist() == [1]
     assert picked.scores.tolist() == pytest.approx([2.5, 2.6, 1, np.nan], nan_ok=True)
     assert picked.reasons.tolist() == [
-        "quality 2.5, not above 2.5", "kept", "quality 1, not above 2.5", "no quality: banana",
+        "quality 2.5, not above 2.5", "kept", "quality 1, not above 2.5", "no quality: 'banana'",
     ]  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_a_judge_that_answers_nonsense_for_a_third_loses_only_that():
     pool = pool_of(*((f"{i}", "nan" if i % 3 == 0 else 4) for i in range(30)))
     picked = mods().select(pool, 30)
     assert len(picked) == 20
-    assert set(picked.reasons[::3]) == {"no quality: banana"}
+    assert set(picked.reasons[::3]) == {"no quality: 'banana'"}
     assert np.isnan(picked.scores[::3]).all()
 
 
@@ -161,7 +161,7 @@ def test_kept_besides_the_seeds_is_what_the_tuned_model_answers_badly(lm):
     ]  # fmt: skip
     answers = [5, 0, np.nan, 0, 5, np.nan, 0, 0]
     assert picked.signals["answer_quality"].to_numpy() == pytest.approx(answers, nan_ok=True)
-    assert picked.reasons[2] == "the tuned model's answer has no rating: banana"
+    assert picked.reasons[2] == "no rating of the tuned model's answer: 'banana'"
     assert picked.reasons[4] == "the tuned model's answer is rated 5, not below 2.5"
     assert picked.reasons[5] == "quality 1, not above 2.5"
 
@@ -202,7 +202,7 @@ def test_a_prompt_that_is_longer_than_the_context_is_not_answered(lm):
     picked = needing(lm, seeds=1, seed=first_at(long, 0)).select(long)
     assert picked.indices.tolist() == [0, 2]
     assert picked.reasons[1] == (
-        "the tuned model's answer has no rating: the prompt is too long for it"
+        "no rating of the tuned model's answer: 'the prompt is too long for it'"
     )
 
 
