@@ -1,0 +1,122 @@
+"""Compress a chat: messages in and out, in the format of OpenAI's API."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tamis.errors import BudgetError, DataError, SettingError
+from tamis.prompting.compression.press import compress
+from tamis.prompting.compression.result import Compressed, CompressedMessages
+
+__all__ = ["compress_messages"]
+
+_TEXTS = {"text", "input_text"}
+
+
+def compress_messages(
+    messages: Sequence[Mapping[str, Any]],
+    rate: float | None = None,
+    keep_last: int = 1,
+    *,
+    target_tokens: int | None = None,
+    roles: Sequence[str] = ("user", "assistant"),
+    **how: Any,  # noqa: ANN401 - those of `compress`
+) -> CompressedMessages:
+    """Shorten the texts of a chat, and leave all else in it as it is.
+
+    Parameters
+    ----------
+    messages : sequence of mappings
+        With 'role' and 'content': text, or a list of parts of which those of type 'text'
+        are compressed. Other keys and parts (names, images, …) are passed on.
+    rate : float, optional
+        Of the texts that are compressed; default 0.5.
+    keep_last : int
+        So many messages at the end stay whole: what is asked now.
+    target_tokens : int, optional
+        Instead of `rate`: the most tokens of *all* texts together, those that stay whole
+        included. The chat template's own are not counted.
+    roles : sequence of str
+        Whose messages are compressed. A message that calls a tool, or answers a call, stays
+        whole unless 'tool' is among them, and its calls stay as they are in any case.
+    **how
+        As for `compress`: `method`, `keep`, `structure`, `tokenizer`, `lm`, ….
+
+    Raises
+    ------
+    BudgetError
+        If what stays whole has more than `target_tokens`.
+    """
+    if keep_last < 0:
+        raise SettingError(f"keep_last={keep_last}; give 0 or more")
+    for name in ("contexts", "question", "instruction"):
+        if how.get(name):
+            raise SettingError(f"compress_messages takes no {name}=: the messages are the prompt")
+    talk = [_copied(number, message) for number, message in enumerate(messages)]
+    places = [
+        place
+        for message in talk[: max(0, len(talk) - keep_last)]
+        if _may_change(message, roles)
+        for place in _texts(message)
+    ]
+    mine = {(id(holder), key) for holder, key in places}
+    others = [
+        place
+        for message in talk
+        for place in _texts(message)
+        if (id(place[0]), place[1]) not in mine
+    ]
+    whole = compress([holder[key] for holder, key in others], rate=1.0, **how)
+    fixed = sum(one.original_tokens for one in whole)
+    texts = [holder[key] for holder, key in places]
+    share = _share(texts, fixed, target_tokens, how) if target_tokens is not None else rate
+    done: list[Compressed] = compress(texts, rate=share, **how)
+    for (holder, key), one in zip(places, done, strict=True):
+        holder[key] = one.text
+    return CompressedMessages(
+        talk,
+        fixed + sum(one.tokens for one in done),
+        fixed + sum(one.original_tokens for one in done),
+        sum(one.model_tokens for one in done),
+    )
+
+
+def _share(texts: list[str], fixed: int, target_tokens: int, how: dict[str, Any]) -> float:
+    """Return the rate at which the texts fit what the others leave."""
+    if fixed > target_tokens:
+        raise BudgetError(
+            f"compress_messages: what stays whole has {fixed} tokens, but target_tokens is "
+            f"{target_tokens}; raise it, or lower keep_last"
+        )
+    lengths = sum(one.original_tokens for one in compress(texts, rate=1.0, **how))
+    return min(1.0, (target_tokens - fixed) / max(1, lengths))
+
+
+def _copied(number: int, message: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(message, Mapping) or "role" not in message:
+        raise DataError(f"message {number} is no mapping with a role; give role and content")
+    copy = dict(message)
+    if isinstance(copy.get("content"), list):
+        copy["content"] = [
+            dict(part) if isinstance(part, Mapping) else part for part in copy["content"]
+        ]
+    return copy
+
+
+def _may_change(message: dict[str, Any], roles: Sequence[str]) -> bool:
+    calls = message.get("tool_calls") or message.get("function_call") or message.get("tool_call_id")
+    return message["role"] in roles and (not calls or "tool" in roles)
+
+
+def _texts(message: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Return where the message holds texts: a mapping and its key."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return [(message, "content")]
+    parts = content if isinstance(content, list) else []
+    return [
+        (part, "text")
+        for part in parts
+        if isinstance(part, dict)
+        and part.get("type") in _TEXTS
+        and isinstance(part.get("text"), str)
+    ]
