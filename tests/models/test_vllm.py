@@ -14,7 +14,7 @@ pytest.importorskip("transformers", reason='pip install "tamis[models]"')
 import tamis
 from tamis.errors import ModelError
 from tamis.models.vllm import _STRICT
-from tests.models.texts import varied
+from tests.models.texts import long, varied
 
 pytestmark = [
     pytest.mark.vllm,
@@ -44,19 +44,31 @@ def settings():
 
 
 @pytest.fixture(scope="session")
-def engine(settings, tiny_folder):
-    return tamis.models.load(f"vllm:{tiny_folder}", **QUICK)
+def folder():
+    """The bundled language model, by the name that any backend takes."""
+    return tamis.models.bundled("lm")
 
 
 @pytest.fixture(scope="session")
-def served(settings, tiny_folder, tmp_path_factory):
+def plain(folder):
+    """The same model as transformers runs it."""
+    return tamis.models.load(f"transformers:{folder}", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def engine(settings, folder):
+    return tamis.models.load(f"vllm:{folder}", **QUICK)
+
+
+@pytest.fixture(scope="session")
+def served(settings, folder, tmp_path_factory):
     """A real `vllm serve` on loopback, and what to call its model."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("served") / "log"
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", str(tiny_folder), "--served-model-name", "tiny", "--dtype", "float32"]
+    command += ["--model", str(folder), "--served-model-name", "bundled", "--dtype", "float32"]
     command += ["--enforce-eager", "--max-model-len", "1024", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--no-enable-prefix-caching"]
     command += ["--structured-outputs-config", json.dumps(_STRICT)]
@@ -91,14 +103,14 @@ def same(ours, others):
     )
 
 
-def test_agrees_with_transformers(engine, tiny):
-    texts = varied(200)
-    assert max(len(scored.ids) for scored in tiny.logprobs(texts)) > 500
-    assert gap(engine.logprobs(texts), tiny.logprobs(texts)) <= 1e-3
+def test_agrees_with_transformers(engine, plain):
+    texts = varied(190) + long(10)
+    assert max(len(scored.ids) for scored in plain.logprobs(texts)) > 500
+    assert gap(engine.logprobs(texts), plain.logprobs(texts)) <= 1e-3
     halves = [len(text) // 2 for text in texts]
     prompts = [text[:half] for text, half in zip(texts, halves, strict=True)]
     rest = [text[half:] for text, half in zip(texts, halves, strict=True)]
-    assert gap(engine.logprobs(prompts, rest), tiny.logprobs(prompts, rest)) <= 1e-3
+    assert gap(engine.logprobs(prompts, rest), plain.logprobs(prompts, rest)) <= 1e-3
 
 
 def test_what_was_asked_before_changes_nothing(engine):
@@ -108,9 +120,9 @@ def test_what_was_asked_before_changes_nothing(engine):
     assert gap(first[:1], engine.logprobs(texts[:1])) <= 1e-6
 
 
-def test_answers_as_transformers_does(engine, tiny):
+def test_answers_as_transformers_does(engine, plain):
     prompts = ["The sky is blue, and", [{"role": "user", "content": "Tea?"}]]
-    assert same(engine.generate(prompts, max_tokens=8), tiny.generate(prompts, max_tokens=8))
+    assert same(engine.generate(prompts, max_tokens=8), plain.generate(prompts, max_tokens=8))
 
 
 def test_a_draw_belongs_to_its_prompt_and_seed(engine):
@@ -135,15 +147,15 @@ def test_an_answer_obeys_its_schema(engine):
 
 
 def test_a_schema_that_is_none_is_refused_and_the_next_call_answers(engine):
-    with pytest.raises(ModelError, match="vllm:tiny: cannot answer"):
+    with pytest.raises(ModelError, match="vllm:lm: cannot answer"):
         engine.generate(["Tea", "Sky"], schema={"type": "objet"})
     assert len(engine.generate(["Tea"], max_tokens=2)) == 1
 
 
-def test_embeddings_stand_where_tokens_would(settings, tiny_folder, tiny):
-    engine = tamis.models.load(f"vllm:{tiny_folder}?enable_prompt_embeds=true", **QUICK)
-    ids = tiny._reader.encode(["The sky is blue"])[0].ids
-    table = tiny.module.get_input_embeddings().weight.detach().numpy()
+def test_embeddings_stand_where_tokens_would(settings, folder, plain):
+    engine = tamis.models.load(f"vllm:{folder}?enable_prompt_embeds=true", **QUICK)
+    ids = plain._reader.encode(["The sky is blue"])[0].ids
+    table = plain.module.get_input_embeddings().weight.detach().numpy()
     soft, text = engine.generate([table[ids], "The sky is blue"], max_tokens=8)
     assert same([soft], [text])
 
@@ -153,9 +165,9 @@ def test_a_prompt_that_does_not_fit_is_named(engine):
         engine.generate(["Tea", "blue " * 1000], max_tokens=64)
 
 
-def test_options_reach_the_engine_and_the_fingerprint(settings, tiny_folder, engine):
+def test_options_reach_the_engine_and_the_fingerprint(settings, folder, engine):
     with pytest.raises(ModelError, match=r"cannot be loaded .*no_such_option"):
-        tamis.models.load(f"vllm:{tiny_folder}?no_such_option=1")
+        tamis.models.load(f"vllm:{folder}?no_such_option=1")
     assert engine.llm.llm_engine.vllm_config.cache_config.enable_prefix_caching is False
     seen = [engine.fingerprint]
     for option, value in {"max_num_seqs": 3, "quantization": "awq"}.items():
@@ -166,24 +178,24 @@ def test_options_reach_the_engine_and_the_fingerprint(settings, tiny_folder, eng
     assert seen[0] == seen[1] != seen[2]
 
 
-def test_embeds_the_last_state_at_length_one(settings, tiny_folder, tiny):
-    embedder = tamis.models.load_embedder(f"vllm:{tiny_folder}", **QUICK)
+def test_embeds_the_last_state_at_length_one(settings, folder, plain):
+    embedder = tamis.models.load_embedder(f"vllm:{folder}", **QUICK)
     points = embedder.embed(["The sky is blue", "", "Tea"])
     assert np.isnan(points).all(axis=1).tolist() == [False, True, False]
-    last = tiny.hidden_states(["The sky is blue"])[0][-1]
+    last = plain.hidden_states(["The sky is blue"])[0][-1]
     np.testing.assert_allclose(points[0], last / np.linalg.norm(last), atol=1e-4)
-    assert embedder.embed([]).shape == (0, 64)
+    assert embedder.embed([]).shape == (0, plain.module.config.hidden_size)
 
 
-def test_a_classifier_rates(settings, tiny_folder, tmp_path):
+def test_a_classifier_rates(settings, folder, tmp_path):
     import torch
     from transformers import AutoTokenizer, LlamaForSequenceClassification
 
     from tamis.models.vllm import VLLMClassifier
 
     torch.manual_seed(1)
-    judge = LlamaForSequenceClassification.from_pretrained(tiny_folder, num_labels=3).eval()
-    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    judge = LlamaForSequenceClassification.from_pretrained(folder, num_labels=3).float().eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     judge.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     rater = VLLMClassifier(str(tmp_path), **QUICK)
@@ -198,29 +210,29 @@ def test_a_classifier_rates(settings, tiny_folder, tmp_path):
 
 
 @pytest.mark.parametrize("tokenizer", [True, False], ids=["our tokens", "the server's"])
-def test_serves_the_same_log_probabilities(served, tiny, tiny_folder, tokenizer):
-    options = {"tokenizer": str(tiny_folder)} if tokenizer else {}
-    lm = tamis.models.load("openai:tiny", base_url=served, **options)
-    texts = varied(200)
-    assert gap(lm.logprobs(texts), tiny.logprobs(texts)) <= 1e-3
+def test_serves_the_same_log_probabilities(served, plain, folder, tokenizer):
+    options = {"tokenizer": str(folder)} if tokenizer else {}
+    lm = tamis.models.load("openai:bundled", base_url=served, **options)
+    texts = varied(190) + long(10)
+    assert gap(lm.logprobs(texts), plain.logprobs(texts)) <= 1e-3
     prompts, rest = ["The sky is", "naïve"], [" blue, and", " café; 東京は"]
-    found, own = lm.logprobs(prompts, rest), tiny.logprobs(prompts, rest)
+    found, own = lm.logprobs(prompts, rest), plain.logprobs(prompts, rest)
     assert gap(found, own) <= 1e-3
     assert [scored.text for scored in found] == rest
     assert not tokenizer or [scored.tokens for scored in found] == [s.tokens for s in own]
 
 
-def test_serves_chat_text_and_schemas(served, tiny):
-    lm = tamis.models.load("openai:tiny", base_url=served)
+def test_serves_chat_text_and_schemas(served, plain):
+    lm = tamis.models.load("openai:bundled", base_url=served)
     text, talk = "The sky is blue, and", [{"role": "user", "content": "Tea?"}]
-    assert same(lm.generate([text], max_tokens=8), tiny.generate([text], max_tokens=8))
-    assert same(lm.generate([talk], max_tokens=8), tiny.generate([talk], max_tokens=8))
+    assert same(lm.generate([text], max_tokens=8), plain.generate([text], max_tokens=8))
+    assert same(lm.generate([talk], max_tokens=8), plain.generate([talk], max_tokens=8))
     (answer,) = lm.generate([talk], max_tokens=150, schema=SCHEMA, temperature=1.0)
     assert json.loads(answer.text)["rating"] in (1, 2, 3)
     assert lm.usage.completion_tokens > 16
 
 
 def test_a_text_beyond_the_servers_context_is_named(served):
-    lm = tamis.models.load("openai:tiny", base_url=served)
+    lm = tamis.models.load("openai:bundled", base_url=served)
     with pytest.raises(ModelError, match=r"1 of 2 requests got no answer .*1024"):
         lm.logprobs(["Tea", "blue " * 1500])
