@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from datasets import Dataset
-from doubles import Lengths, Letters, Numbers, Spelling
+from doubles import Lengths, Letters, Numbers, Spelling, tiny_lm
 
 import tamis
 from tamis.data.ids import example_ids
@@ -14,6 +14,7 @@ from tamis.selectors import (
     DEITA,
     DSIR,
     IFD,
+    LESS,
     LIMA,
     AlpaGasus,
     Clean,
@@ -22,6 +23,7 @@ from tamis.selectors import (
     DataShapley,
     Decontaminate,
     Deduplicate,
+    InstructMining,
     KCenter,
     KNNShapley,
     MoDS,
@@ -72,11 +74,18 @@ SELECTORS = [
     AlpaGasus(judge=Lengths(), least=0),
     LIMA(source="label"),
     DEITA(quality=Lengths(), embedder=Letters()),
+    InstructMining(judge=Lengths(), embedder=Letters()),
     MoDS(judge=Lengths(), embedder=Letters(), lm=None),
     IFD(lm=Spelling()),
     Perplexity(lm=Spelling()),
     chain(Deduplicate(), DSIR(target=TARGET, buckets=512, min_tokens=1)),
 ]
+TRAINED = [
+    LESS(target=TARGET, lm=tiny_lm(), epochs=1, rank=2, dimensions=64),
+    DoReMi(domain="label", lm=tiny_lm(), steps=2, batch=4),
+]
+if tiny_lm():  # pip install "tamis[models]"
+    SELECTORS += TRAINED
 pytestmark = pytest.mark.parametrize("selector", SELECTORS, ids=lambda s: type(s).__name__)
 
 
@@ -91,7 +100,7 @@ def contents(pool, selection):
 
 
 def test_no_method_is_missing(selector):
-    tested = {type(tested).name for tested in SELECTORS}
+    tested = {type(tested).name for tested in [*SELECTORS, *TRAINED]}
     assert set(tamis.selectors.names()) <= tested
     assert {kind.name for kind in every_subclass(Selector) if "name" in vars(kind)} == tested
 
