@@ -82,6 +82,11 @@ class _Served:
         """Requests, tokens and money so far."""
         return self.server.bill.usage
 
+    @property
+    def prices(self) -> Prices | None:
+        """Money for a million tokens, where it was given."""
+        return self.server.bill.prices
+
     @cached_property
     def card(self) -> dict[str, Any]:
         """What the server says of the model."""

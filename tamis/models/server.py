@@ -72,7 +72,7 @@ class Bill:
             raise SettingError(
                 "budget: prices are unknown; give input_price= and output_price= (a million tokens)"
             )
-        self._prices, self._budget = prices, budget
+        self.prices, self._budget = prices, budget
         self._held = 0.0
         self._changed = Condition()
         self.usage = Usage(money=None if prices is None else 0.0)
@@ -85,9 +85,9 @@ class Bill:
         _Trouble
             If the budget does not have it.
         """
-        if self._prices is None:
+        if self.prices is None:
             return 0.0
-        most = self._prices.of(prompt_tokens, completion_tokens)
+        most = self.prices.of(prompt_tokens, completion_tokens)
         with self._changed:
             while self._budget is not None and self._spent + self._held + most > self._budget:
                 if not self._held:
@@ -108,7 +108,7 @@ class Bill:
                 before.retries + again,
                 before.prompt_tokens + read,
                 before.completion_tokens + written,
-                None if self._prices is None else self._spent + self._prices.of(read, written),
+                None if self.prices is None else self._spent + self.prices.of(read, written),
             )
             self._held -= held
             self._changed.notify_all()
