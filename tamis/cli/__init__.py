@@ -15,6 +15,7 @@ for _name in (
     "run",
     "plan",
     "select",
+    "generate",
     "compress",
     "runs",
     "explain",
