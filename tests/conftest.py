@@ -1,3 +1,4 @@
+import hypothesis  # noqa: F401 - its plug-ins fail once vLLM has frozen the garbage collector
 import pytest
 
 
