@@ -1,5 +1,7 @@
 """Tiny real models that tests share."""
 
+from functools import cache
+
 import numpy as np
 from datasets import Dataset
 
@@ -102,3 +104,36 @@ def pool_at(*points, **columns):
     """Return a pool whose texts are these points; more columns by name."""
     texts = [" ".join(map(str, point)) for point in points]
     return Dataset.from_dict({"text": texts, **columns})
+
+
+@cache
+def tiny_lm():
+    """A Llama of one layer with random weights, that reads words; None without torch."""
+    try:
+        import torch
+        from tokenizers import Tokenizer, models, pre_tokenizers
+        from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    except ImportError:
+        return None
+    from tamis.models.transformers import TransformersLM
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = {word: i for i, word in enumerate(["<s>", "</s>", "?", " ", "\n", *letters])}
+    reader = Tokenizer(models.WordLevel(words, unk_token="?"))
+    reader.pre_tokenizer = pre_tokenizers.Split("", "isolated")  # letter by letter
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=reader, bos_token="<s>", eos_token="</s>", unk_token="?"
+    )
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=256,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
+    module = LlamaForCausalLM(config)
+    return TransformersLM(module, tokenizer=tokenizer, device="cpu")

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from tamis.errors import DataError, MissingExtraError, ModelError
+from tamis.errors import DataError, MissingExtraError, ModelError, SettingError
 from tamis.kernels.draws import uniforms
-from tamis.models.base import Prompt
+from tamis.models.base import LanguageModel, Prompt
 from tamis.models.fingerprint import digest, seed_of
+from tamis.models.losses import lm_of
 from tamis.models.packing import packs
 from tamis.models.tokens import Encoded, Piece
 from tamis.models.transformers import TransformersLM
@@ -40,6 +41,7 @@ __all__ = [
     "learner",
     "passes",
     "sequences",
+    "trainable",
     "tune",
     "usual_rate",
 ]
@@ -113,6 +115,28 @@ def tune(
     for epoch in range(epochs):
         tuning.run(epoch)
     return tuning.lm
+
+
+def trainable(lm: LanguageModel | str, who: str) -> TransformersLM:
+    """Return the model itself, or load the one of that name; it must be one that can be trained.
+
+    Parameters
+    ----------
+    lm : LanguageModel or str
+    who : str
+        Asks for it; an error begins with that.
+
+    Raises
+    ------
+    SettingError
+        If transformers does not run it.
+    """
+    found = lm_of(lm)
+    if not isinstance(found, TransformersLM):
+        raise SettingError(
+            f"{who}: {found!r} cannot be trained; give 'bundled', or a transformers: model"
+        )
+    return found
 
 
 class Tuning:

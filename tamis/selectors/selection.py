@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,9 @@ class Selection:
         Name of the method that chose.
     seconds : float
         How long choosing took, on the wall; NaN where it was not measured.
+    traces : pyarrow.Table
+        What moved while the method worked, a column each, a row a step: the weights of
+        DoReMi's domains. Most methods leave none.
     """
 
     indices: npt.NDArray[np.int64]
@@ -52,6 +55,7 @@ class Selection:
     ids: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, "V16"))
     method: str = ""
     seconds: float = math.nan
+    traces: pa.Table = field(default_factory=lambda: pa.table({}))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "indices", np.asarray(self.indices, np.int64))
@@ -119,8 +123,13 @@ class Selection:
             }
         ).replace_schema_metadata({"tamis": json.dumps(self._facts())})
 
-    def _facts(self) -> dict[str, str | float | int]:
-        return {"method": self.method, "seconds": self.seconds, "kept": len(self)}
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "seconds": self.seconds,
+            "kept": len(self),
+            "traces": self.traces.to_pydict(),
+        }
 
     def save(self, path: str | Path) -> Path:
         """Write the selection as Parquet, one row per row of the pool; return the path."""
@@ -146,6 +155,7 @@ class Selection:
             ids=ids_of(table["example_id"]),
             method=facts["method"],
             seconds=facts["seconds"],
+            traces=pa.table(facts.get("traces", {})),
         )
 
     def counts(self) -> dict[str, int]:

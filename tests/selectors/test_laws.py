@@ -23,6 +23,7 @@ from tamis.selectors import (
     DataShapley,
     Decontaminate,
     Deduplicate,
+    DoReMi,
     InstructMining,
     KCenter,
     KNNShapley,
