@@ -1,10 +1,14 @@
 """`tamis plan`: what a recipe would do and cost."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from tamis.cli.app import AsJson, K, Pool, RecipeName, Set, Target, budget_of, command, settings_of
 from tamis.cli.screen import duration, out, print_json, print_table
 from tamis.errors import SettingError
+
+if TYPE_CHECKING:
+    from tamis.pipelines.plan import StepCost
 
 
 @command("tamis plan curate --pool pool.jsonl --target wanted.jsonl")
@@ -39,12 +43,18 @@ def plan(
                 f"{step.number} {step.method}",
                 f"{step.rows:,}",
                 f"~{step.kept:,}",
-                "done already" if step.done else duration(step.seconds),
+                _time(step),
                 f"{step.memory_bytes / 1e6:,.0f} MB",
                 f"{step.tokens:,}",
-                f"${step.money:.2f}",
+                "no prices" if step.money is None else f"${step.money:.2f}",
             ]
             for step in expected.steps
         ],
     )
     out.print(f"In all about {duration(expected.seconds)} with one worker.")
+
+
+def _time(step: "StepCost") -> str:
+    if step.done:
+        return "done already"
+    return "the server's" if step.seconds is None else duration(step.seconds)

@@ -28,6 +28,7 @@ from tamis.models.base import (
     TokenLogprobs,
 )
 from tamis.models.fingerprint import digest
+from tamis.models.tally import may_ask
 
 __all__ = ["CachedEmbedder", "CachedLM", "embeddings"]
 
@@ -37,6 +38,9 @@ Ids = npt.NDArray[np.void]
 Rows = npt.NDArray[np.int64]
 
 _FLUSH_SECONDS = 5.0  # of work that a killed run can lose
+_UNSCORED = TokenLogprobs(
+    "", np.empty((0, 2), np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+)
 
 
 class _Kept:
@@ -104,6 +108,8 @@ class CachedLM:
         self, prompts: Sequence[Prompt], continuations: Sequence[str] | None = None
     ) -> list[TokenLogprobs]:
         """As `LanguageModel.logprobs`; 16 bytes a token are kept. `losses` keeps 16 a text."""
+        if not may_ask(self.lm, prompts, continuations):
+            return [_UNSCORED] * len(prompts)
         ids = _request_ids(prompts, continuations)
         shelf = self._kept.shelf("logprobs", self.fingerprint)
         self._kept.fill(shelf, ids, self._scores(prompts, continuations), _as_structs)
@@ -117,6 +123,8 @@ class CachedLM:
         The sum is NaN, and the number 0, where no token has a probability. Their ratio,
         with the sign changed, is the mean negative log-likelihood of a token.
         """
+        if not may_ask(self.lm, prompts, continuations):
+            return _as_sums([_UNSCORED] * len(prompts))
         ids = _request_ids(prompts, continuations)
         shelf = self._kept.shelf("losses", self.fingerprint)
         self._kept.fill(shelf, ids, self._scores(prompts, continuations), _as_sums)
@@ -135,6 +143,8 @@ class CachedLM:
         seed: int = 0,
     ) -> list[Generation]:
         """As `LanguageModel.generate`."""
+        if not may_ask(self.lm, prompts, max_tokens=n * max_tokens):
+            return [Generation(("",) * n, ("not asked",) * n)] * len(prompts)
         how: dict[str, Any] = {
             "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p,
             "stop": stop, "schema": schema, "n": n, "seed": seed,

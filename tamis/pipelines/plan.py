@@ -1,7 +1,8 @@
 """What a recipe would do and cost, before anything is spent.
 
-Nothing is guessed from a table: the recipe runs on a small sample of the pool, and the time
-and the share kept of each step are carried over to the whole, row by row.
+Nothing is guessed from a table: the recipe runs on a small sample of the pool, and the time,
+the tokens and the share kept of each step are carried over to the whole, row by row. A model on
+a server is not asked, as that may cost money: what it would be asked is counted.
 """
 
 import resource
@@ -12,7 +13,9 @@ import numpy as np
 from datasets import Dataset
 
 from tamis.data.ids import example_ids
+from tamis.errors import TamisError
 from tamis.kernels.draws import uniforms
+from tamis.models.tally import Tally, tallied
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.steps import PlannedStep, planned_steps
 from tamis.selectors.selection import Selection
@@ -21,21 +24,39 @@ __all__ = ["Plan", "StepCost", "plan"]
 
 SAMPLE_ROWS = 2_000
 WARM_UP_ROWS = 8
+FEW_ROWS = 64
+PATIENCE = 20.0  # seconds that a step with a language model may take to be tried
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What one step is expected to do; `done` when its result is there already."""
+    """What one step is expected to do; `done` when its result is there already.
+
+    Attributes
+    ----------
+    number : int
+    method, settings : str
+    rows, kept : int
+        `kept` is at most so many where a server would choose.
+    seconds : float or None
+        None where a server would answer.
+    memory_bytes : int
+    tokens : int
+        Read and written by language models, answers at their longest.
+    money : float or None
+        US dollars; None where a server's prices are not known.
+    done : bool
+    """
 
     number: int
     method: str
     settings: str
     rows: int
     kept: int
-    seconds: float
+    seconds: float | None
     memory_bytes: int
     tokens: int
-    money: float
+    money: float | None
     done: bool
 
 
@@ -49,10 +70,9 @@ class Plan:
     rows : int
         Of the pool.
     sample_rows : int
-        Rows that were tried to know it.
+        Rows that were tried to know it; fewer for a step with a slow model.
     steps : tuple of StepCost
-        `seconds` on this machine with one worker; `memory_bytes` the peak of the process;
-        `tokens` through models; `money` in US dollars.
+        `seconds` on this machine with one worker; `memory_bytes` the peak of the process.
     """
 
     recipe: str
@@ -62,8 +82,17 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Seconds of all the steps that are not done yet."""
-        return sum(step.seconds for step in self.steps)
+        """Seconds of all the steps that are not done yet, as far as they are known."""
+        return sum(step.seconds or 0.0 for step in self.steps)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A step, tried on some rows; there is no selection where it needs a server's answers."""
+
+    seen: int
+    selection: Selection | None
+    tally: Tally
 
 
 def plan(recipe: Recipe, pool: Dataset) -> Plan:
@@ -74,49 +103,83 @@ def plan(recipe: Recipe, pool: Dataset) -> Plan:
     Time and memory grow in proportion to the rows. The share of duplicates grows with the
     pool too, so more may be dropped than is said here.
     """
-    sample = _sample(pool, SAMPLE_ROWS)
-    steps = planned_steps(recipe, pool)
-    _tried(
-        steps, _sample(sample, WARM_UP_ROWS)
-    )  # compiles the kernels: the sample shows work alone
+    left = sample = _sample(pool, SAMPLE_ROWS)
     costs: list[StepCost] = []
     rows = len(pool)
-    for step, (seen, selection) in zip(steps, _tried(steps, sample), strict=False):
-        costs.append(_cost(step, rows, seen, selection))
+    for step in planned_steps(recipe, pool):
+        trial = _tried(step, left)
+        costs.append(_cost(step, rows, trial))
         rows = costs[-1].kept
+        left = _left(left, trial, costs[-1])
+        if len(left) == 0:
+            break
     return Plan(recipe.name, len(pool), len(sample), tuple(costs))
 
 
-def _tried(steps: list[PlannedStep], rows: Dataset) -> list[tuple[int, Selection]]:
-    """Run each step on what the one before kept of the sample, at its share of the budget."""
-    tried = []
-    for step in steps:
-        k = step.k if step.k is None or isinstance(step.k, float) else min(step.k, len(rows))
-        selection = step.selector.choose(rows, k)
-        tried.append((len(rows), selection))
-        if len(selection) == 0:
-            break
-        rows = rows.select(np.sort(selection.indices))
-    return tried
+def _tried(step: PlannedStep, rows: Dataset) -> _Trial:
+    """Try a step on `rows`, or on fewer where its language model would take too long."""
+    _chosen(step, rows.select(range(min(WARM_UP_ROWS, len(rows)))))  # compiles, loads models
+    few = rows.select(range(min(WARM_UP_ROWS, len(rows)), min(FEW_ROWS, len(rows))))
+    if len(few):
+        trial = _chosen(step, few)
+        seconds = trial.selection.seconds if trial.selection else 0.0
+        if trial.tally.read and seconds * len(rows) / len(few) > PATIENCE:
+            return trial
+    return _chosen(step, rows)
 
 
-def _cost(step: PlannedStep, rows: int, seen: int, selection: Selection) -> StepCost:
-    share = len(selection) / seen
-    kept = min(step.k, rows) if isinstance(step.k, int) else round(rows * share)
-    held = sum(array.nbytes for array in (selection.scores, selection.reasons, selection.ids))
-    per_row = (held + selection.signals.nbytes) / seen
+def _chosen(step: PlannedStep, rows: Dataset) -> _Trial:
+    """Choose from `rows` at their share of the budget, one at least."""
+    k = step.k
+    if k is not None:
+        k = max(1, int(len(rows) * k)) if isinstance(k, float) else min(k, len(rows))
+    with tallied() as tally:
+        try:
+            return _Trial(len(rows), step.selector.choose(rows, k), tally)
+        except TamisError:
+            if not tally.unasked:
+                raise
+            return _Trial(len(rows), None, tally)
+
+
+def _left(rows: Dataset, trial: _Trial, cost: StepCost) -> Dataset:
+    """Return what the next step is tried on."""
+    if trial.selection is None or trial.tally.unasked:
+        return rows.select(range(round(len(rows) * cost.kept / cost.rows)))
+    if trial.seen < len(rows):
+        rows = rows.select(range(WARM_UP_ROWS, WARM_UP_ROWS + trial.seen))
+    return rows.select(np.sort(trial.selection.indices))
+
+
+def _cost(step: PlannedStep, rows: int, trial: _Trial) -> StepCost:
+    held, tally = 0, trial.tally
+    if trial.selection is not None:
+        chosen = trial.selection
+        held = sum(array.nbytes for array in (chosen.scores, chosen.reasons, chosen.ids))
+        held += chosen.signals.nbytes
+    more = rows / trial.seen
+    tokens, money = round((tally.read + tally.written) * more), tally.money
+    seconds = None if tally.unasked or not trial.selection else trial.selection.seconds * more
     return StepCost(
         number=step.number,
         method=step.selector.name,
         settings=repr(step.selector),
         rows=rows,
-        kept=kept,
-        seconds=0.0 if step.done else selection.seconds * rows / seen,
-        memory_bytes=_peak_bytes() + int(per_row * rows),
-        tokens=0,
-        money=0.0,
+        kept=_kept(step, rows, trial),
+        seconds=0.0 if step.done else seconds,
+        memory_bytes=_peak_bytes() + int(held * more),
+        tokens=0 if step.done else tokens,
+        money=0.0 if step.done else money and money * more,
         done=step.done,
     )
+
+
+def _kept(step: PlannedStep, rows: int, trial: _Trial) -> int:
+    if isinstance(step.k, int):
+        return min(step.k, rows)
+    if trial.selection is None or trial.tally.unasked:
+        return rows if step.k is None else int(rows * step.k)
+    return round(rows * len(trial.selection) / trial.seen)
 
 
 def _sample(pool: Dataset, rows: int) -> Dataset:
