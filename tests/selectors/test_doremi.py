@@ -37,7 +37,7 @@ def given(path):
 def test_more_of_what_can_be_learnt_than_of_noise():
     # Both models soon know the noise as well as anyone can; the rhyme is learnt for longer.
     found = weights(doremi(steps=40, scratch=True, learning_rate=0.02).select(POOL, 9))
-    assert found["rhyme"] > 1.2 * found["noise"]
+    assert found["rhyme"] > 1.05 * found["noise"]
 
 
 def test_weights_are_the_mean_over_the_steps_and_add_up_to_one():
