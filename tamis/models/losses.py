@@ -49,7 +49,7 @@ def mean_losses(
     n = len(prompts)
     why = np.full(n, _TOO_SHORT, dtype=object)
     if continuations is not None:
-        why[~fits(lm.lm, prompts, continuations)] = _TOO_LONG
+        why[~fits(lm.lm, prompts, continuations, room=1)] = _TOO_LONG  # vLLM writes a token
     why[[not text.strip() for text in (prompts if continuations is None else continuations)]] = (
         _EMPTY
     )

@@ -5,7 +5,7 @@
     IFD     s(A|Q) / s(A), or exp(s(A|Q)) / exp(s(A))
 
 Near 1 the prompt hardly helps: following it is hard for the model. From 1 on it does not help
-at all, and the two seldom belong together.
+at all, and the two seldom belong together. Superfiltering is this with a small model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -186,8 +186,9 @@ class IFD(Scorer):
         assert isinstance(lm, TransformersLM)
         rows, points = points_by_id(pool, self.embedder, part="prompt")
         _, cluster = k_means(points, self.clusters, seed=self.seed)
-        before, responses = self._read(pool.with_format("arrow")[rows])
-        prompts = formats.exchange(pool.with_format("arrow")[rows])[0].to_pylist()
+        table = pool.with_format("arrow")[rows]
+        before, responses = self._read(table)
+        prompts = formats.exchange(table)[0].to_pylist()
         losses = mean_losses(CachedLM(lm, progress=False), prompts).means
         brief = brief_experience(cluster, np.exp(losses), self.per_cluster)
         return tune(lm, [before[i] for i in brief], [responses[i] for i in brief], seed=self.seed)

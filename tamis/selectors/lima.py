@@ -176,9 +176,9 @@ class LIMA(Scorer):
     def score_of(self, signals: Signals) -> npt.NDArray[np.float64]:
         """Return the share of the rules that each row passes."""
         failed = [rule.fails(signals, limit) for rule, limit in self._in_use()]
-        return (
-            np.asarray(1 - np.mean(failed, axis=0)) if failed else np.ones(len(signals["source"]))
-        )
+        if not failed:
+            return np.ones(len(signals["source"]))
+        return np.asarray(1 - np.mean(failed, axis=0))
 
     def _pick(
         self,
@@ -188,26 +188,29 @@ class LIMA(Scorer):
         k: int | None,
     ) -> Selection:
         names, groups = np.unique(signals["source"].astype(str), return_inverse=True)
+        weights = self._weights(names, np.bincount(groups))
         places = self._places(ids, signals, scores, groups)
         able = (signals["failed"] == "") | (not self.strict)
-        ranks = np.where(able & (places <= self._most(names)[groups]), places - 1, -1)
-        weights = self._weights(names, np.bincount(groups))
+        if self._counted:
+            able &= places <= weights[groups]
+        ranks = np.where(able, places - 1, -1)
         indices = shared_top_k(ranks, groups, weights, ids, self._wanted(k, len(ids)))
 
-        reasons = np.full(len(ids), "", dtype=object)
         kept = np.bincount(groups[indices], minlength=len(names))
-        over = [
-            _over(name, weight, n) for name, weight, n in zip(names, weights, kept, strict=True)
-        ]
-        reasons[able] = np.array(over, object)[groups[able]]
+        over = [_over(*source) for source in zip(names, weights, kept, strict=True)]
+        reasons = self._reasons(signals, np.array(over, object)[groups])
+        reasons[indices] = KEPT
+        return Selection(indices, scores, reasons, pa.table({**signals, "place": places}))
+
+    def _reasons(self, signals: Signals, over: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+        """Return the rule that each row fails, the quota it is over, or both."""
+        reasons = over.copy()
         for rule, limit in self._in_use():
             rows = np.flatnonzero(signals["failed"] == rule.setting)
             figures = signals[rule.signal][rows].tolist()
-            for row, figure in zip(rows, figures, strict=True):
-                broken = rule.reason.format(figure=figure, limit=limit)
-                reasons[row] = f"{reasons[row]}; {broken}" if reasons[row] else broken
-        reasons[indices] = KEPT
-        return Selection(indices, scores, reasons, pa.table({**signals, "place": places}))
+            broken = [rule.reason.format(figure=figure, limit=limit) for figure in figures]
+            reasons[rows] = broken if self.strict else over[rows] + "; " + np.array(broken, object)
+        return reasons
 
     def _places(
         self,
@@ -231,12 +234,6 @@ class LIMA(Scorer):
             return np.asarray(counts ** (1 / self.temperature))
         return np.array([self.quotas.get(str(name), 0) for name in names], np.float64)
 
-    def _most(self, names: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
-        """Return how many rows each source may give."""
-        if self.quotas is None or not self._counted:
-            return np.full(len(names), np.inf)
-        return np.array([self.quotas.get(str(name), 0) for name in names], np.float64)
-
     def _wanted(self, k: int | None, n: int) -> int:
         if k is not None:
             return k
@@ -246,6 +243,7 @@ class LIMA(Scorer):
 
     @property
     def _counted(self) -> bool:
+        """Whether quotas are numbers of rows."""
         return self.quotas is not None and isinstance(next(iter(self.quotas.values())), int)
 
     def _in_use(self) -> list[tuple[Rule, float]]:
@@ -258,8 +256,7 @@ class LIMA(Scorer):
 
     def _failed(self, signals: Signals) -> npt.NDArray[np.object_]:
         """Return the first rule that each row fails; '' where it passes all."""
-        n = len(signals["characters"])
-        failed = np.full(n, "", dtype=object)
+        failed = np.full(len(signals["characters"]), "", dtype=object)
         for rule, limit in reversed(self._in_use()):
             failed[rule.fails(signals, limit)] = rule.setting
         return failed
@@ -275,6 +272,7 @@ class LIMA(Scorer):
 
 
 def _over(source: str, weight: float, kept: int) -> str:
+    source = source or "rows that name no source"
     if not weight:
         return f"no quota for {source}"
     return f"over quota of {source}: {kept:,} kept"

@@ -169,6 +169,12 @@ def test_a_temperature_of_none_is_refused():
         LIMA(temperature=0)
 
 
+def test_rows_that_name_no_source_are_one_source():
+    picked = LIMA().select(pool_of(GOOD, GOOD + "!", GOOD + "?", source=["", None, "a"]), 2)
+    assert set(picked.signals["source"].to_pylist()) == {"", "a"}
+    assert "over quota of rows that name no source: 1 kept" in picked.reasons
+
+
 def test_a_source_of_one_row_is_a_source():
     pool = many(a=20, lonely=1)
     assert np.count_nonzero(LIMA().select(pool, 4).indices == 20) == 1
