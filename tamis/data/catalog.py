@@ -6,6 +6,7 @@
         runs/<run>/steps/NN-<method>.parquet    what step NN decided (`Selection.to_arrow`)
         pools/<pool>/examples.parquet       the rows that were chosen from (`write_examples`)
         features/…                          the feature store
+        generated/<search>/trajectory.parquet   what a search for an instruction tried
 
 Files are the truth. `Catalog` reads them through a DuckDB in memory and never opens
 catalog.duckdb, so that reading waits for no one and holds nothing. catalog.duckdb has the

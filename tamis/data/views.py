@@ -8,6 +8,8 @@ selections  run_id, step, method, example_id, kept, rank, reason: the same rows
 curated     recipe, run_id, rank, example_id, source, prompt, response, text, score, method:
             what the last step of each recipe's newest finished run kept, best first
 features    model, feature, rows, bytes
+trajectories  search, method, step, instruction, score, examples, origin, best: every
+            instruction that a search for one tried, in order
 
 `signals` has a field for every signal of every method (`signals.log_weight`), null where a
 step had none of that name; `cost` and `versions` are maps (`cost['seconds']`).
@@ -96,6 +98,7 @@ def _views(records: list[RunRecord], sources: "_Sources") -> dict[str, str]:
             FROM picked LEFT JOIN said USING (pool, example_id)
             ORDER BY recipe, rank""",
         "features": _features(sources.all("features/*/*/part-*.parquet")),
+        "trajectories": _trajectories(sources.all("generated/*/trajectory.parquet")),
     }
 
 
@@ -128,6 +131,18 @@ def _examples(found: str | None) -> str:
             file_row_number AS row, example_id, source, prompt, response, text
         FROM read_parquet({found}, union_by_name=true, filename=true, file_row_number=true,
             hive_partitioning=false)"""
+
+
+def _trajectories(found: str | None) -> str:
+    """Return a query for what searches for an instruction tried."""
+    if found is None:
+        return """
+            SELECT '' AS search, '' AS method, 0::BIGINT AS step, '' AS instruction,
+                0::DOUBLE AS score, 0::BIGINT AS examples, '' AS origin, 0::DOUBLE AS best
+            WHERE false"""
+    return f"""
+        SELECT search, method, step, instruction, score, examples, origin, best
+        FROM read_parquet({found}, hive_partitioning=false)"""
 
 
 def _features(found: str | None) -> str:

@@ -15,7 +15,9 @@ from tamis.errors import SettingError, did_you_mean
 
 if TYPE_CHECKING:
     from tamis.prompting.generation.base import Generator
+    from tamis.prompting.generation.induction import induce as induce
     from tamis.prompting.generation.journal import account_of as account_of
+    from tamis.prompting.generation.opro import optimize as optimize
     from tamis.prompting.generation.self_instruct import SelfInstruct as SelfInstruct
     from tamis.prompting.generation.tegit import TeGit as TeGit
 
