@@ -51,7 +51,9 @@ def plan(
             for step in expected.steps
         ],
     )
-    out.print(f"In all about {duration(expected.seconds)} with one worker.")
+    served = any(step.seconds is None for step in expected.steps)
+    more = ", and what the servers take" if served else ""
+    out.print(f"In all about {duration(expected.seconds)} with one worker{more}.")
 
 
 def _time(step: "StepCost") -> str:

@@ -20,13 +20,17 @@ _GRADE = r"(?<![\w.,/-])(?P<grade>[0-9]+(?:[.,][0-9]+)?)(?![0-9%]|[.,][0-9]|\s?[
 _OF_FIVE = r"\s*(?:/|out of|of)\s*5(?:\.0+)?(?![0-9/])"
 _OF_OTHERS = r"\s*(?:/|out of|of|or|to|and)\s*[0-9]"
 _NUMBER = rf"{_GRADE}(?:{_OF_FIVE}|(?!{_OF_OTHERS}))"
-_ENDED = r"(?=\s*(?:$|[.,;:!)}\"–—-]|stars?|points?|because|since|for|as|due))"
+_AFTER = r"(?:stars?|points?|because|since|for|as|due|on|in|and|but|overall)\b"
+_ENDED = rf"(?=\s*(?:$|[.,;:!)}}\"–—-]|{_AFTER}))"
+_VERB = r"(?:giv(?:e|ing)|rate|rating|award|assign|deserves?|earns?|merits?)\b"
 _WORD = r"(?:scor|rat|grad|giv|award|assign|deserv|earn|merit)(?:e|ed|es|ing|s)?\b"
 _NAME = r"(?:\w+\s+){0,3}\"?(?:score|rating|grade)\"?"
 
 _ALONE = re.compile(rf"\W?{_NUMBER}\W?\s*(?:(?:stars?|points?)?\W?$|[-–—:;,(]\s*(?![0-9]))", re.I)
-_SAID = re.compile(rf"\b{_WORD}[^0-9.!?]{{0,60}}{_NUMBER}", re.I)
+_LABELLED = re.compile(rf"\b(?:score|rating|grade)\b[^0-9.!?]{{0,60}}{_NUMBER}", re.I)
+_GIVEN = re.compile(rf"\b{_VERB}[^0-9.!?]{{0,60}}{_NUMBER}{_ENDED}", re.I)
 _OUT_OF = re.compile(rf"{_GRADE}{_OF_FIVE}{_ENDED}", re.I)
+_SAID = (_LABELLED, _GIVEN, _OUT_OF)
 _OWN = re.compile(rf"\W*(?:{_NAME}\W*[0-9]|(?:.*[.!?,]\s+)?(?:i|i'd|i'll|my)\s)", re.I)
 _DENIED = re.compile(
     rf"(?:not|n't|cannot|unable|never|refuse|decline)\s(?:\w+\s){{0,4}}{_WORD}", re.I
@@ -61,7 +65,7 @@ def _grades(line: str) -> set[float]:
     if line.startswith(">"):
         return set()  # a quotation
     alone = _ALONE.match(line)
-    said = [alone] if alone else [*_SAID.finditer(line), *_OUT_OF.finditer(line)]
+    said = [alone] if alone else [match for pattern in _SAID for match in pattern.finditer(line)]
     return {
         float(match["grade"].replace(",", "."))
         for match in said

@@ -35,6 +35,9 @@ from tamis.models.grades import grade_in
         ("The response deserves a 2.", 2),
         ("It does not answer the question, so I give it 1 out of 5.", 1),
         ("\n\nScore: 4", 4),
+        ("Score: 4 The response is right.", 4),
+        ("I give it 3 points.", 3),
+        ("Giving it a 2.5, as half is wrong.", 2.5),
         ("The answer is right, but short.\nScore: 4", 4),
         ("Here is my evaluation.\n\nFinal score: 3.5/5", 3.5),
         ("The answer is right.\nOverall, I would give it 4 out of 5.", 4),
@@ -71,6 +74,9 @@ def test_reads_a_grade_however_it_is_written(words, grade):
         "2 out of 5 facts are wrong.",
         "The answer names 4 of 5 oceans.\nIt was published in 2004.",
         "lorem ipsum 4 dolor",
+        "The assistant gives 3 examples.",
+        "The response is right.\nThe response has a score of 3 goals to none.",
+        "I give 3 reasons below.",
     ],
 )
 def test_where_no_grade_is_given_none_is_made_up(words):
