@@ -106,7 +106,7 @@ class LLMLingua(Compressor):
         means = np.array([_mean(said.losses[mask]) for mask in inside])
         rest = len(said.losses) - int(lengths.sum())
         left = budget.rate * len(said.losses) - rest
-        return [documents[i] for i in within_budget(-means, lengths, self.coarse * left)]
+        return [documents[i] for i in within_budget(means, lengths, self.coarse * left)]
 
     def _chosen_alone(self, job: Job) -> list[list[int]]:
         """Return the documents of each source, by the perplexity of each by itself."""
@@ -122,7 +122,7 @@ class LLMLingua(Compressor):
                     + source.of(QUESTION)
                 )  # fmt: skip
                 left = budget.rate * (int(lengths.sum()) + rest) - rest
-                kept = within_budget(-means, lengths, self.coarse * left)
+                kept = within_budget(means, lengths, self.coarse * left)
                 documents = [documents[i] for i in kept]
             chosen.append(documents)
         return chosen

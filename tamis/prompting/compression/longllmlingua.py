@@ -69,7 +69,7 @@ class LongLLMLingua(Compressor):
     name: ClassVar[str] = "longllmlingua"
     splits: ClassVar[bool] = True
     units: Units = "word"
-    coarse: float = 2.0
+    coarse: float = 1.2
     dynamic: float = 0.3
     reorder: bool = True
     contrastive: bool = False

@@ -112,7 +112,7 @@ def compress(
     _check_budget(rate, target_tokens)
     patterns = (keep,) if isinstance(keep, str) else tuple(keep)
     meter = Meter(lambda: _model(lm, cache), progress)
-    reader = reader_of(tokenizer, compressor.reader(meter))
+    reader = compressor.reader(meter) if tokenizer is None else reader_of(tokenizer)
     results = _compressed(
         compressor, sources, rate, target_tokens, reader, meter, patterns, structure
     )

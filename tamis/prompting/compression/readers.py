@@ -44,23 +44,20 @@ class FunctionReader:
         return len(tokens) if isinstance(tokens, Sized) else int(tokens)
 
 
-def reader_of(tokenizer: "str | Path | Callable[[str], int | Sized] | None", own: Reader) -> Reader:
-    """Return the reader that `tokenizer` names; `own`, the compressing model, for None.
+def reader_of(tokenizer: str | Path | Callable[[str], int | Sized]) -> Reader:
+    """Return the reader that `tokenizer` names.
 
     Parameters
     ----------
-    tokenizer : str, Path, callable or None
+    tokenizer : str, Path or callable
         'transformers:ID', a folder, a tokenizer of transformers, or a function of a text
         that returns tokens or their number (`tiktoken.get_encoding("o200k_base").encode`).
-    own : Reader
 
     Raises
     ------
     SettingError
         If it names nothing.
     """
-    if tokenizer is None:
-        return own
     if isinstance(tokenizer, str | Path):
         text = str(tokenizer)
         name = text.removeprefix("transformers:")

@@ -19,7 +19,7 @@ Spans = npt.NDArray[np.int64]
 _PATTERNS = [
     r"(?P<fence>`{3,}|~{3,}).*?(?:(?P=fence)|\Z)",  # a block of code, closed or not
     r"`[^`\n]+`",
-    r"</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?>",
+    r"</?[A-Za-z][\w:.-]*(?:\s[^<>]*)?/?>",
     r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s<>\"'`]+",
     r"\bwww\.[^\s<>\"'`]+",
     r"\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+",

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from tamis.errors import ModelError, TamisError
 from tamis.models.base import LanguageModel, TokenLogprobs
+from tamis.prompting.compression.readers import TokenizerReader
 
 __all__ = ["Meter", "Surprise"]
 
@@ -68,6 +69,7 @@ class Meter:
     load: Callable[[], LanguageModel]
     progress: bool = True
     _known: dict[str, Surprise] = field(default_factory=dict)
+    _ended: dict[str, Ids] = field(default_factory=dict)
 
     @cached_property
     def lm(self) -> LanguageModel:
@@ -92,9 +94,10 @@ class Meter:
         """As `Reader.count`."""
         if not text:
             return 0
-        if self.tokenizer is not None:
-            return len(self._ends(text))
-        return len(self.read([text])[0].losses)
+        if self.tokenizer is None:
+            return len(self.read([text])[0].losses)
+        known = self._ended.get(text)
+        return TokenizerReader(self.tokenizer).count(text) if known is None else len(known)
 
     def read(self, texts: Sequence[str]) -> list[Surprise]:
         """Return the surprise of each text, each token given what stands before it."""
@@ -182,6 +185,11 @@ class Meter:
 
     def _ends(self, text: str) -> Ids:
         """Return where the text's tokens end; about so, for a model that hides them."""
+        if text not in self._ended:
+            self._ended[text] = self._token_ends(text)
+        return self._ended[text]
+
+    def _token_ends(self, text: str) -> Ids:
         if not text:
             return np.empty(0, np.int64)
         if self.tokenizer is not None:

@@ -26,7 +26,7 @@ class Words:
 
     fingerprint = "words"
     piece = re.compile(r"\s*\w{1,4}|\s*[^\w\s]|\s+")
-    common = frozenset("the of and a to in is it was".split())
+    common = frozenset(["the", "of", "and", "a", "to", "in", "is", "it", "was"])
 
     def __init__(self):
         self.asked = self.tokens = 0
