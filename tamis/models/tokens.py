@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.errors import DataError, ModelError, SettingError
+from tamis.models.account import spend
 from tamis.models.base import Prompt, TokenLogprobs
 
 __all__ = ["Encoded", "Piece", "TextTokenizer", "score"]
@@ -192,6 +193,7 @@ def score(
     """
     texts = tokenizer.encode(prompts, continuations)
     cut = [_pieces(text, context, tokenizer.leading) for text in texts]
+    spend(sum(len(piece.ids) for pieces in cut for piece in pieces))
     scores = iter(run([piece for pieces in cut for piece in pieces]))
     results = []
     for text, pieces in zip(texts, cut, strict=True):

@@ -33,8 +33,10 @@ REGISTRY = {
     "mods": "MoDS",
     "perplexity": "Perplexity",
     "privacy": "Privacy",
+    "quota": "Quota",
     "random": "Random",
     "ts-dshapley": "TransferredShapley",
+    "vote": "Vote",
 }
 
 _CLASSES = {class_name: method for method, class_name in REGISTRY.items()}

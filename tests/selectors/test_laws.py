@@ -30,8 +30,10 @@ from tamis.selectors import (
     MoDS,
     Perplexity,
     Privacy,
+    Quota,
     Random,
     TransferredShapley,
+    Vote,
     chain,
 )
 from tamis.selectors.base import Selector
@@ -79,6 +81,8 @@ SELECTORS = [
     MoDS(judge=Lengths(), embedder=Letters(), lm=None),
     IFD(lm=Spelling()),
     Perplexity(lm=Spelling()),
+    Vote(methods=["random", {"dsir": {"buckets": 512, "min_tokens": 1}}], target=TARGET),
+    Quota(methods=[Random(seed=1), KCenter(embedder=Numbers())], shares=[2, 1]),
     chain(Deduplicate(), DSIR(target=TARGET, buckets=512, min_tokens=1)),
 ]
 TRAINED = [
