@@ -8,6 +8,10 @@ selections  run_id, step, method, example_id, kept, rank, reason: the same rows
 curated     recipe, run_id, rank, example_id, source, prompt, response, text, score, method:
             what the last step of each recipe's newest finished run kept, best first
 features    model, feature, rows, bytes
+comparisons comparison, method, budget, unit, loss, gain, half_width, verdict, accuracy, rows,
+            tokens, seconds, …: what `tamis compare` found; of a recipe's, comparison is run_id
+trials      comparison, method, seed, budget, unit, loss, rows, tokens, …: one training each
+picks       comparison, method, seed, budget, unit, rank, example_id: what they trained on
 trajectories  search, method, step, instruction, score, examples, origin, best: every
             instruction that a search for one tried, in order
 
@@ -97,6 +101,9 @@ def _views(records: list[RunRecord], sources: "_Sources") -> dict[str, str]:
             SELECT recipe, run_id, rank, example_id, source, prompt, response, text, score, method
             FROM picked LEFT JOIN said USING (pool, example_id)
             ORDER BY recipe, rank""",
+        "comparisons": _comparisons(sources.all("comparisons/*/results.parquet"), _RESULTS),
+        "trials": _comparisons(sources.all("comparisons/*/trials.parquet"), _TRIALS),
+        "picks": _comparisons(sources.all("comparisons/*/picks.parquet"), _PICKS),
         "features": _features(sources.all("features/*/*/part-*.parquet")),
         "trajectories": _trajectories(sources.all("generated/*/trajectory.parquet")),
     }
@@ -143,6 +150,33 @@ def _trajectories(found: str | None) -> str:
     return f"""
         SELECT search, method, step, instruction, score, examples, origin, best
         FROM read_parquet({found}, hive_partitioning=false)"""
+
+
+_COMPARED = {"comparison": "VARCHAR", "method": "VARCHAR", "budget": "BIGINT", "unit": "VARCHAR"}
+_COSTS = {
+    "tokens": "DOUBLE", "select_seconds": "DOUBLE", "train_seconds": "DOUBLE",
+    "rows_scored": "BIGINT", "tokens_read": "BIGINT",
+}  # fmt: skip
+_RESULTS = _COMPARED | {
+    "loss": "DOUBLE", "gain": "DOUBLE", "half_width": "DOUBLE", "verdict": "VARCHAR",
+    "accuracy": "DOUBLE", "accuracy_gain": "DOUBLE", "accuracy_half_width": "DOUBLE",
+    "rows": "DOUBLE", "trainings": "BIGINT", "picks": "BIGINT", **_COSTS,
+}  # fmt: skip
+_TRIALS = _COMPARED | {
+    "seed": "BIGINT", "loss": "DOUBLE", "accuracy": "DOUBLE", "rows": "BIGINT", **_COSTS,
+}  # fmt: skip
+_PICKS = _COMPARED | {"seed": "BIGINT", "rank": "BIGINT", "example_id": "VARCHAR"}
+
+
+def _comparisons(found: str | None, columns: dict[str, str]) -> str:
+    """Return a query for a table of all comparisons, with these columns and types."""
+    if found is None:
+        nothing = (f"NULL::{kind} AS {name}" for name, kind in columns.items())
+        return f"SELECT {', '.join(nothing)} WHERE false"
+    typed = (f"{name}::{kind} AS {name}" for name, kind in columns.items())
+    return f"""
+        SELECT {", ".join(typed)}
+        FROM read_parquet({found}, union_by_name=true, hive_partitioning=false)"""
 
 
 def _features(found: str | None) -> str:
