@@ -60,7 +60,7 @@ def _exact(arguments: argparse.Namespace) -> None:
         np.savez(path, **dict(zip(names, task, strict=True)))
         for peer in arguments.peers:
             python = environment(peer, *PEERS[peer])
-            runs = [answer(python, f"peers/run_{peer}.py", path, K) for _ in ours]
+            runs = [answer(python, f"peers/run_{peer}.py", path, "knn", K) for _ in ours]
             theirs = [run["seconds"] for run in runs]
             ratios = spread([their / our for their, our in zip(theirs, ours, strict=True)])
             apart = np.abs(np.load(path.with_name("values.npy")) - knn_shapley(*task, K)[0]).max()

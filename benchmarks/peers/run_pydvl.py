@@ -1,7 +1,8 @@
-"""Run pyDVL's exact nearest-neighbour Shapley values; runs in its own environment.
+"""Run pyDVL's values of examples; runs in its own environment.
 
-Arguments: a .npz file with points, labels, queries and answers, and K. Leaves `values.npy`
-beside it; the last line printed is a JSON object of seconds on the wall.
+Arguments: a .npz file with points, labels, queries and answers; 'knn', 'tmc' or 'beta'; and
+K, or the seconds after which sampling ends. Leaves `values.npy` beside the file; the last
+line printed is a JSON object of seconds on the wall.
 """
 
 import json
@@ -14,20 +15,29 @@ import numpy as np
 
 warnings.simplefilter("ignore")
 
+from pydvl.valuation import (  # noqa: E402
+    BetaShapleyValuation,
+    KNNShapleyValuation,
+    MaxTime,
+    ModelUtility,
+    PermutationSampler,
+    SupervisedScorer,
+    TMCShapleyValuation,
+)
 from pydvl.valuation.dataset import Dataset  # noqa: E402
-from pydvl.valuation.methods import KNNShapleyValuation  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.neighbors import KNeighborsClassifier  # noqa: E402
 
 
-def main(path: Path, k: int) -> None:
+def main(path: Path, method: str, limit: int) -> None:
     """Print the seconds."""
     task = np.load(path)
     pool, target = (
         Dataset(task["points"], task["labels"]),
         Dataset(task["queries"], task["answers"]),
     )
-    valuation = KNNShapleyValuation(KNeighborsClassifier(k), target, progress=False)
     started = time.perf_counter()
+    valuation = _valuation(method, target, limit)
     valuation.fit(pool)
     seconds = time.perf_counter() - started
     result = valuation.result
@@ -37,5 +47,16 @@ def main(path: Path, k: int) -> None:
     print(json.dumps({"seconds": seconds}))
 
 
+def _valuation(method: str, target: Dataset, limit: int) -> object:
+    if method == "knn":
+        return KNNShapleyValuation(KNeighborsClassifier(limit), target, progress=False)
+    scorer = SupervisedScorer("accuracy", target, default=0.0)
+    utility = ModelUtility(LogisticRegression(), scorer, show_warnings=False)
+    if method == "tmc":
+        return TMCShapleyValuation(utility, is_done=MaxTime(limit), seed=0)
+    sampler = PermutationSampler(seed=0)
+    return BetaShapleyValuation(utility, sampler, MaxTime(limit), alpha=16, beta=1, progress=False)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
