@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason='pip install "tamis[models]"')
 from tamis.models.tagger import Tagger  # noqa: E402
 from tamis.prompting import compress  # noqa: E402
 
-WORDS = ["the", "a", "sky", "sea", "is", "blue", "and", "below", "it", "tea", "water", "boil", "add", "wait", "for", "minutes"]
+WORDS = "the a sky sea is blue and below it tea water boil add wait for minutes"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     letters = [sign + chr(code) for code in range(97, 123) for sign in ("", "##")]
-    vocabulary = {word: i for i, word in enumerate([*special, *WORDS, *letters, ".", ","])}
+    vocabulary = {word: i for i, word in enumerate([*special, *WORDS.split(), *letters, ".", ","])}
     words = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     words.post_processor = processors.TemplateProcessing(

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tamis.prompting.compression.pick import Budget, Weighed, pick
+from tamis.prompting.compression.pick import Budget, pick
+from tamis.prompting.compression.ranking import Weighed
 from tamis.prompting.compression.readers import Reader
 from tamis.prompting.compression.result import Compressed
 from tamis.prompting.compression.source import Source

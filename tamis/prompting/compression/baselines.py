@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from tamis.prompting.compression.base import Compressor, Job, whole_parts
-from tamis.prompting.compression.pick import Floats, Weighed
+from tamis.prompting.compression.ranking import Floats, Weighed
 from tamis.prompting.compression.source import Source
 from tamis.prompting.compression.surprise import Ids
 from tamis.prompting.compression.units import word_edges

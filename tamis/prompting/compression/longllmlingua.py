@@ -17,8 +17,8 @@ import numpy as np
 
 from tamis.errors import SettingError
 from tamis.prompting.compression.base import Compressor, Job
-from tamis.prompting.compression.llmlingua import within_budget
-from tamis.prompting.compression.pick import Budget, Floats, Weighed
+from tamis.prompting.compression.pick import Budget
+from tamis.prompting.compression.ranking import Floats, Weighed
 from tamis.prompting.compression.released import RESTRICT, Released
 from tamis.prompting.compression.result import Compressed
 from tamis.prompting.compression.source import DOCUMENT, INSTRUCTION, QUESTION, Source
@@ -26,6 +26,8 @@ from tamis.prompting.compression.surprise import Ids, Meter, Surprise
 from tamis.prompting.compression.units import Units, edges_of
 
 __all__ = ["LongLLMLingua"]
+
+_LEAST = 1e-6  # share of a chosen document: before those that were not, whatever the budget
 
 
 @dataclass(kw_only=True, repr=False)
@@ -38,7 +40,7 @@ class LongLLMLingua(Compressor):
         What is kept or dropped as a whole.
     coarse : float
         Documents are taken, the most relevant first, until they have so many times the
-        budget.
+        budget. A model that ranks well wants little more than 1.
     dynamic : float
         δτ: how much more of the best document is kept than of the middle one. 0 keeps a
         like share of each.
@@ -109,7 +111,7 @@ class LongLLMLingua(Compressor):
             meter.count(source.words(i)) for i in source.of(INSTRUCTION) + source.of(QUESTION)
         )
         left = budget.rate * (int(lengths.sum()) + fixed) - fixed
-        best = within_budget(-relevance, lengths, self.coarse * left)
+        best = _until(relevance, lengths, self.coarse * left)
         spans, losses = documents.tokens(said)
         read = sum(one.model_tokens for one in said)
         if self.contrastive:
@@ -118,7 +120,9 @@ class LongLLMLingua(Compressor):
         shares = np.zeros(len(source.parts))
         even = left / max(1, int(lengths[best].sum()))
         spread = 1 - 2 * np.arange(len(best)) / max(1, len(best))
-        shares[[documents.parts[i] for i in best]] = np.clip(even + spread * self.dynamic, 0, 1)
+        shares[[documents.parts[i] for i in best]] = np.clip(
+            even + spread * self.dynamic, _LEAST, 1
+        )
         return Weighed(
             spans,
             losses,
@@ -136,6 +140,13 @@ class LongLLMLingua(Compressor):
         ranks = np.argsort(np.where(np.isnan(relevance), np.inf, relevance), kind="stable")
         ranked = [documents.parts[i] for i in ranks]
         return (*source.of(INSTRUCTION), *ranked, *source.of(QUESTION))
+
+
+def _until(relevance: Floats, lengths: Ids, cap: float) -> list[int]:
+    """Return the most relevant documents, up to the one with which they have `cap` tokens."""
+    order = np.argsort(np.where(np.isnan(relevance), np.inf, relevance), kind="stable")
+    enough = int(np.searchsorted(np.cumsum(lengths[order]), cap)) + 1
+    return [int(i) for i in order[:enough]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,9 +72,15 @@ def compress_messages(
     done: list[Compressed] = compress(texts, rate=share, **how)
     for (holder, key), one in zip(places, done, strict=True):
         holder[key] = one.text
+    tokens = fixed + sum(one.tokens for one in done)
+    if target_tokens is not None and tokens > target_tokens:
+        raise BudgetError(
+            f"compress_messages: with what keep= and structure= protect there are {tokens} tokens, "
+            f"but target_tokens is {target_tokens}; raise it, or keep less"
+        )
     return CompressedMessages(
         talk,
-        fixed + sum(one.tokens for one in done),
+        tokens,
         fixed + sum(one.original_tokens for one in done),
         sum(one.model_tokens for one in done),
     )

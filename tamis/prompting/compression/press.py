@@ -137,9 +137,9 @@ def _compressed(
     job = Job(
         [sources[i] for i in over], [budgets[i] for i in over], reader, meter, keep, structure
     )
-    done = iter(compressor.compress(job) if over else [])
+    done = dict(zip(over, compressor.compress(job) if over else [], strict=True))
     return [
-        next(done) if i in set(over) else _as_it_is(source, budgets[i], compressor.name)
+        done[i] if i in done else _as_it_is(source, budgets[i], compressor.name)
         for i, source in enumerate(sources)
     ]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tamis.prompting.compression.base import Job
-from tamis.prompting.compression.pick import Floats, Weighed
+from tamis.prompting.compression.ranking import Floats, Weighed
 from tamis.prompting.compression.source import DOCUMENT, INSTRUCTION, Source
 from tamis.prompting.compression.surprise import Ids, Surprise
 from tamis.prompting.compression.units import Units, edges_of

@@ -17,7 +17,8 @@ import numpy as np
 
 from tamis.errors import SettingError
 from tamis.prompting.compression.base import Compressor, Job, whole_parts
-from tamis.prompting.compression.pick import Budget, Floats, Weighed
+from tamis.prompting.compression.pick import Budget
+from tamis.prompting.compression.ranking import Floats, Weighed
 from tamis.prompting.compression.result import Compressed
 from tamis.prompting.compression.source import DOCUMENT, Source
 from tamis.prompting.compression.surprise import Ids, Surprise

@@ -18,7 +18,7 @@ import numpy as np
 from tamis.errors import SettingError
 from tamis.models import bundled
 from tamis.prompting.compression.base import Compressor, Job, whole_parts
-from tamis.prompting.compression.pick import Floats, Weighed
+from tamis.prompting.compression.ranking import Floats, Weighed
 from tamis.prompting.compression.readers import Reader, TokenizerReader
 from tamis.prompting.compression.released_words import ReleasedWords
 from tamis.prompting.compression.result import Compressed

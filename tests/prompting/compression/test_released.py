@@ -8,7 +8,8 @@ from tamis.prompting import compress
 from tamis.prompting.compression.base import Job
 from tamis.prompting.compression.pick import Budget
 from tamis.prompting.compression.readers import FunctionReader
-from tamis.prompting.compression.released import Released, _Run, schedule, threshold
+from tamis.prompting.compression.released import Released, _Run
+from tamis.prompting.compression.released_steps import schedule, threshold
 from tamis.prompting.compression.source import Source
 from tamis.prompting.compression.surprise import Meter
 from tests.prompting.compression.readers import Formula, Words, golden
