@@ -19,12 +19,14 @@ __all__ = [
     "Mix",
     "RowFacts",
     "Shape",
+    "Trace",
     "length_shape",
     "reason_counts",
     "row_facts",
     "score_shape",
     "source_mix",
     "source_texts",
+    "traces",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -96,6 +98,14 @@ class Shape:
     edges: Floats
     kept: Group
     dropped: Group
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How a number moved while a method worked: what it was before each step, and at the end."""
+
+    name: str
+    values: Floats
 
 
 def row_facts(pool: Dataset) -> RowFacts:
@@ -182,6 +192,16 @@ def source_mix(view: RunView, facts: RowFacts, most: int) -> list[Mix]:
         total = Mix(f"{len(rest)} other sources", int(before[rest].sum()), int(after[rest].sum()))
         mixes[-1] = total
     return mixes
+
+
+def traces(selection: Selection, most: int) -> list[Trace]:
+    """Return what the method traced, the highest at the end first, and at most `most`."""
+    found = [
+        Trace(name, np.asarray(selection.traces[name], float))
+        for name in selection.traces.column_names
+        if len(selection.traces)
+    ]
+    return sorted(found, key=lambda trace: (-trace.values[-1], trace.name))[:most]
 
 
 def _batch_facts(batch: pa.Table) -> tuple[npt.NDArray[np.int64], pa.DictionaryArray]:

@@ -7,32 +7,38 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 from datasets import Dataset
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tamis.data.files import written_aside
 from tamis.report import plots
+from tamis.report.comparison import comparison_view
 from tamis.report.examples import Example, best_kept, kept_table, near_misses, worst_kept
 from tamis.report.figures import (
     Count,
     RowFacts,
     Shape,
+    Trace,
     length_shape,
     reason_counts,
     row_facts,
     score_shape,
     source_mix,
+    traces,
 )
 from tamis.report.view import RunView, StepView
 from tamis.report.wording import Cut, duration, number, share, shown, without_secrets
+from tamis.selectors.selection import Selection
 
-__all__ = ["write_report"]
+__all__ = ["assets", "environment", "write_report"]
 
 BEST_ROWS = 5
 REASON_KINDS = 8
 SOURCES = 12
 REJECTED_ROWS = 100
+TRACES = 40
 _MISSES_A_STEP = 3
 _MISSES = 48
 
@@ -56,6 +62,7 @@ class _Section:
     scores: _Plot | None
     lengths: _Plot | None
     misses: list[Example]
+    traces: list[tuple[Trace, Markup]]
 
 
 def write_report(view: RunView, path: str | Path) -> Path:
@@ -78,8 +85,7 @@ def write_report(view: RunView, path: str | Path) -> Path:
 def _page(view: RunView) -> str:
     facts = row_facts(view.pool)
     best = best_kept(view, BEST_ROWS)
-    style, script = _asset("page.css"), _asset("page.js")
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     return template.render(
         run=view,
         sections=[_section(view, facts, number) for number in range(len(view.steps))],
@@ -87,13 +93,18 @@ def _page(view: RunView) -> str:
         worst=worst_kept(view, BEST_ROWS),
         table=kept_table(view),
         mix=source_mix(view, facts, SOURCES),
+        comparison=view.comparison and comparison_view(view.comparison),
         rejected=_rejected(view.rejected),
         units=sorted({unit for step in view.steps for unit in step.costs}),
         commands=_next_commands(view.run_id, best),
-        style=style,
-        script=script,
-        policy=_policy(style, script),
+        **assets("page.css", "page.js"),
     )
+
+
+def _traces(selection: Selection) -> list[tuple[Trace, Markup]]:
+    found = traces(selection, TRACES)
+    top = max((float(np.nanmax(trace.values)) for trace in found), default=0.0)
+    return [(trace, plots.spark(trace.values, top)) for trace in found]
 
 
 def _section(view: RunView, facts: RowFacts, number: int) -> _Section:
@@ -111,6 +122,7 @@ def _section(view: RunView, facts: RowFacts, number: int) -> _Section:
         scores=_plot(score_shape(selection), f"{method}: score"),
         lengths=_plot(lengths, f"{method}: length in characters", logarithmic=True),
         misses=near_misses(view, number, max(1, min(_MISSES_A_STEP, _MISSES // len(view.steps)))),
+        traces=_traces(selection),
     )
 
 
@@ -145,6 +157,13 @@ def _rejected(rows: Dataset) -> list[dict[str, Cut]]:
     ]
 
 
+def assets(style: str, script: str | None = None) -> dict[str, str | Markup]:
+    """Return style, script and the policy that allows just them, as a template takes them."""
+    rules = _asset(style)
+    code = Markup("") if script is None else _asset(script)
+    return {"style": rules, "script": code, "policy": _policy(rules, code)}
+
+
 def _policy(style: Markup, script: Markup) -> str:
     """Return a Content-Security-Policy under which nothing but our own style and script runs."""
     return (
@@ -162,15 +181,16 @@ def _asset(name: str) -> Markup:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return what renders the templates: everything escaped, nothing undefined."""
+    pages = Environment(
         loader=PackageLoader("tamis.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    pages.filters |= {
         "count": "{:,}".format,
         "cut": shown,
         "duration": duration,
@@ -178,4 +198,4 @@ def _environment() -> Environment:
         "share": share,
         "without_secrets": without_secrets,
     }
-    return environment
+    return pages

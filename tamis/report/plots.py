@@ -2,26 +2,33 @@
 
 Matplotlib draws; what comes out is stripped of ids, inline styles and metadata, so that the
 page's Content-Security-Policy can forbid inline styles and its style sheet (light, dark, print)
-decides how a plot looks. No text of a pool ever enters a plot.
+decides how a plot looks. No text of a pool ever enters a plot; the names of
+methods do, escaped.
 """
 
 import io
 import math
 import xml.etree.ElementTree as ET
 
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup, escape
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from tamis.pipelines.curves import LINES
+from tamis.pipelines.curves import curves as drawn_curves
+from tamis.pipelines.verdicts import Comparison
 from tamis.report.figures import Shape
 
-__all__ = ["spread"]
+__all__ = ["curves", "spread"]
 
 _SVG = "http://www.w3.org/2000/svg"
 _KEPT_ATTRIBUTES = {"d", "x", "y", "transform", "viewBox"}
 _CLASSES = {"kept", "dropped", "kept-line", "dropped-line", "grid"}
+_CLASSES |= {f"line-{number}" for number in range(LINES)}
 
 
 def spread(shape: Shape, *, label: str, logarithmic: bool = False) -> Markup:
@@ -42,10 +49,35 @@ def spread(shape: Shape, *, label: str, logarithmic: bool = False) -> Markup:
         axes.stairs(shares, shape.edges, fill=True, gid=name)
         axes.stairs(shares, shape.edges, gid=f"{name}-line")
     _set_axes(axes, shape, logarithmic=logarithmic)
+    return _themed(_svg(figure), label)
+
+
+def curves(comparison: Comparison, *, label: str) -> Markup:
+    """Draw what a comparison found, as an SVG element."""
+    return _themed(_svg(drawn_curves(comparison)), label)
+
+
+def _svg(figure: Figure) -> str:
     with rc_context({"svg.fonttype": "none"}):
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return _themed(drawn.getvalue(), label)
+    return drawn.getvalue()
+
+
+def spark(values: npt.NDArray[np.float64], top: float) -> Markup:
+    """Draw numbers from 0 to `top` as a line without axes, as an SVG element; NaN is left out.
+
+    >>> str(spark(np.array([0.0, 0.5, 1.0]), top=1.0))[-50:]
+    '><path d="M0.0 24.0L50.0 12.0L100.0 0.0"/></svg>'
+    """
+    at = np.flatnonzero(np.isfinite(values))
+    x = 100 * at / max(1, len(values) - 1)
+    y = 24 - 24 * values[at] / (top or 1)
+    path = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
+    return Markup(
+        '<svg class="spark" aria-hidden="true" viewBox="0 -1 100 26" preserveAspectRatio="none">'
+        '<path d="M{}"/></svg>'
+    ).format(path)
 
 
 def _set_axes(axes: Axes, shape: Shape, *, logarithmic: bool) -> None:

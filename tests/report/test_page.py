@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -94,6 +95,18 @@ def test_every_link_leads_somewhere_and_ids_are_unique(written, sieve):
     ids = page.values("id")
     assert len(ids) == len(set(ids))
     assert {address[1:] for address in page.values("href") if address[0] == "#"} <= set(ids)
+
+
+def test_shows_how_weights_moved_and_names_as_text(written, view, step):
+    made = step([2.0, 1.0], [0], method="doremi")
+    moved = pa.table({"b": [0.5, 0.25, 0.25], HOSTILE: [0.5, 0.75, 0.75]})
+    selection = replace(made.selection, traces=moved)
+    page = Page(written(view([{"text": "a"}, {"text": "b"}], [replace(made, selection=selection)])))
+    assert f"{HOSTILE[:20]}" in page.text
+    assert "b 0.5 0.25 0.25" in page.text
+    assert page.text.index(HOSTILE[:20]) < page.text.index("b 0.5 0.25")  # the highest first
+    assert "M0.0 8.0L50.0 16.0L100.0 16.0" in page.values("d")
+    assert "img" not in page.tags
 
 
 def test_markup_from_anywhere_is_shown_as_text(written, view, step):
