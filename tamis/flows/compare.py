@@ -60,8 +60,9 @@ def compare(
         held out and examined; the methods see the others alone.
     methods : list or dict
         Names, selectors, or `{name: {setting: value}}`; as a dict, selectors by the name that
-        the table shall call them, or functions from a seed to a selector. A selector in
-        memory is taken as it is, under every seed.
+        the table shall call them, or functions of a seed and a target that return one. A
+        selector in memory is the same under every seed; a target it has is replaced by the
+        part of `target` that is not held out.
     k : int or list of int, optional
         Rows that each may pick: several give a curve.
     tokens : int or list of int, optional

@@ -7,8 +7,9 @@ each budget, and a proxy is trained on every pick.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.compute as pc
@@ -21,20 +22,25 @@ from tamis.data.pools import open_pool, pool_key, stored
 from tamis.errors import BudgetError, DataError, SettingError
 from tamis.kernels.draws import uniforms
 from tamis.models.fingerprint import digest
-from tamis.models.proxies import Proxy, Task
+from tamis.models.proxies import Proxy, Task, TunedLM
 from tamis.pipelines.leakage import Leakage, leaked
+from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.trials import UNTRAINED, WHOLE, Amount, Bench, Turn
 from tamis.selectors.base import Selector
-from tamis.selectors.configure import configured, setting_names
+from tamis.selectors.chained import chain
+from tamis.selectors.configure import configured
 
-__all__ = ["BASELINE", "Design", "Methods", "designed"]
+__all__ = ["BASELINE", "Design", "Methods", "designed", "designed_for"]
 
 BASELINE = "random"
 HELD_OUT = 200
 """Examples held out, at most."""
 
+Make = Callable[[int, Dataset], Selector]
+"""From a seed, and the part of the target that methods see, to a selector."""
+
 Method = str | Selector | Mapping[str, object]
-Methods = Sequence[Method] | Mapping[str, Selector | Callable[[int], Selector]]
+Methods = Sequence[Method] | Mapping[str, Selector | Make]
 
 _WHOLE_MOST = 10  # times the largest budget: a training on more is not worth its time
 _FEW = 20  # held-out examples: with fewer an interval says little
@@ -108,7 +114,7 @@ def designed(
     key = digest(pool_key(rows), leakage.exact.tolist(), leakage.near.tolist())
     bench = Bench(candidates, key, _task(shown, held), proxy)
     notes = [*_leakage_note(leakage, len(rows)), *_target_notes(held)]
-    makers = _makers(methods, {**(lent or {}), "target": shown}, seed)
+    makers = _makers(methods, shown, lent or {}, seed)
     turns = [Turn(UNTRAINED, seed, Amount(0))]
     for amount in amounts:
         for number in range(draws or 2 * seeds):
@@ -122,8 +128,40 @@ def designed(
     return Design(bench, turns, named, leakage, len(rows), len(shown), notes)
 
 
+def designed_for(recipe: Recipe, pool: Dataset, kept: int) -> Design:
+    """Return what the `compare` block of a recipe asks for: its steps as a method among others.
+
+    The recipe chooses again, as many rows as its run kept: from rows that are not in the
+    target, and seeing only that part of the target that is not held out.
+    """
+    given = recipe.compare
+    assert given is not None
+    assert recipe.target is not None
+
+    def steps(seed: int, shown: Dataset) -> Selector:
+        seeded = recipe.model_copy(update={"seed": seed})
+        chosen = seeded.selectors(target=shown)
+        return chain(*zip(chosen, (step.k for step in recipe.steps), strict=True))
+
+    lent = {"seed": recipe.seed, **recipe.models.model_dump()}
+    others = {name: _configured(name, settings, lent) for name, settings in given.methods}
+    return designed(
+        pool,
+        recipe.target,
+        {recipe.name: steps, **others},
+        proxy=TunedLM(given.proxy, given.epochs, given.learning_rate, given.lora),
+        k=kept,
+        seeds=given.seeds,
+        draws=given.draws,
+        seed=recipe.seed,
+        test=given.test,
+        held_out=given.held_out,
+        near=given.near,
+    )
+
+
 def _makers(
-    methods: Methods, lent: Mapping[str, object], seed: int
+    methods: Methods, shown: Dataset, lent: Mapping[str, object], seed: int
 ) -> dict[str, Callable[[int], Selector]]:
     """Return how each method is made for a seed, by the name the table calls it; draws first."""
     made: dict[str, Callable[[int], Selector]] = {
@@ -136,7 +174,7 @@ def _makers(
             raise SettingError(
                 f"compare: two methods are called '{name}'; name them: {{'name': method}}"
             )
-        made[name] = _maker(method, lent)
+        made[name] = partial(_maker(method, lent), target=shown)
         made[name](seed)  # what is wrong with it is wrong now
     return made
 
@@ -154,23 +192,34 @@ def _named(methods: Methods) -> Iterator[tuple[str, object]]:
             yield (method if isinstance(method, str) else method.name), method
 
 
-def _maker(method: object, lent: Mapping[str, object]) -> Callable[[int], Selector]:
+def _maker(method: object, lent: Mapping[str, object]) -> Callable[..., Selector]:
     if isinstance(method, Selector):
-        fixed = method
-        return lambda _: fixed
+        return partial(_seeing, method)
     if callable(method):
-        return cast(Callable[[int], Selector], method)
+        return lambda seed, target: cast(Make, method)(seed, target)
     if isinstance(method, str):
         method = {method: {}}
     if not isinstance(method, Mapping) or len(method) != 1:
         raise SettingError(f"compare: {method!r} is no method; give a name, or a selector")
     ((name, settings),) = method.items()
+    return _configured(name, settings or {}, lent)
 
-    def make(seed: int) -> Selector:
-        own = dict(settings or {})
-        if "seed" in setting_names(name) and "seed" in own:
-            own["seed"] = own["seed"] + seed
-        return configured(name, own, {**lent, "seed": seed})
+
+def _seeing(method: Selector, _: int, target: Dataset) -> Selector:
+    """Return a selector as it is, but for its target: it must not see what is held out."""
+    if getattr(method, "target", None) is None:
+        return method
+    return cast(Selector, replace(cast(Any, method), target=target))
+
+
+def _configured(
+    name: str, settings: Mapping[str, Any], lent: Mapping[str, object]
+) -> Callable[..., Selector]:
+    def make(seed: int, target: Dataset) -> Selector:
+        own = {key: value for key, value in settings.items() if key != "target"}
+        if "seed" in own:
+            own["seed"] += seed
+        return configured(name, own, {**lent, "seed": seed, "target": target})
 
     return make
 

@@ -47,6 +47,38 @@ class Models(BaseModel):
     judge: str = "bundled"
 
 
+class Compare(BaseModel):
+    """Whether what the recipe keeps trains better than random draws, and than other methods.
+
+    Attributes
+    ----------
+    against : str or list
+        Methods beside the recipe; random draws are always there.
+    seeds, draws, proxy, epochs, learning_rate, lora, test, held_out, near
+        As `tamis.compare` takes them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    against: str | tuple[str | dict[str, dict[str, Any]], ...] = "random"
+    seeds: int = 3
+    draws: int | None = None
+    proxy: str = "bundled"
+    epochs: int = 1
+    learning_rate: float | None = None
+    lora: int | None = None
+    test: str | None = None
+    held_out: int = 200
+    near: float = 0.8
+
+    @property
+    def methods(self) -> list[tuple[str, dict[str, Any]]]:
+        """What is compared, each with its settings."""
+        entries = [self.against] if isinstance(self.against, str) else self.against
+        named: list[dict[str, Any]] = [{one: {}} if isinstance(one, str) else one for one in entries]
+        return [(name, settings or {}) for entry in named for name, settings in entry.items()]
+
+
 class Recipe(BaseModel):
     """What to curate, and how: a pool, an optional target, and the steps in order.
 
@@ -63,6 +95,8 @@ class Recipe(BaseModel):
     strict : bool
         Make an unreadable row an error instead of setting it aside.
     steps : list of Step
+    compare : Compare, optional
+        Whether what is kept trains better than random draws; needs a target.
     export : list of str
         Files to write the curated set to.
     """
@@ -78,6 +112,7 @@ class Recipe(BaseModel):
     strict: bool = False
     models: Models = Models()
     steps: tuple[Step, ...]
+    compare: Compare | None = None
     export: tuple[str, ...] = ()
     _where: "_Lines" = PrivateAttr()
 
@@ -136,7 +171,23 @@ class Recipe(BaseModel):
         except ValidationError as error:
             raise lines.explained(error, cls) from None
         recipe._where = lines
+        recipe._check_compare()
         return recipe
+
+    def _check_compare(self) -> None:
+        if self.compare is None:
+            return
+        if self.target is None:
+            raise self._where.error(
+                ("compare",), "compare needs a target; add `target: FILE`, or give --target FILE"
+            )
+        for method, settings in self.compare.methods:
+            try:
+                get(method)
+                for name, value in settings.items():
+                    check_setting(method, name, value)
+            except SettingError as error:
+                raise self._where.error(("compare", "against"), str(error)) from None
 
     def selectors(self, target: object = None) -> list[Selector]:
         """Build the selector of each step.
@@ -306,7 +357,8 @@ class _Lines:
         place = tuple(first["loc"])
         name = ".".join(map(str, place))
         if first["type"] == "extra_forbidden":
-            known = (Models if place[0] == "models" else model).model_fields
+            parts: dict[str | int, type[BaseModel]] = {"models": Models, "compare": Compare}
+            known = parts.get(place[0], model).model_fields
             return self.error(place, f"no key '{name}'; {did_you_mean(str(place[-1]), known)}")
         if first["type"] == "missing":
             return self.error(place, f"'{name}' is missing; add `{name}: …`")
