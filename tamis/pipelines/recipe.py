@@ -4,7 +4,7 @@ An unknown key, method or setting is an error that names the line and the neares
 name. Paths in a recipe are taken from the working directory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +13,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from tamis.errors import RecipeError, SettingError, did_you_mean
+from tamis.prompting import generation
+from tamis.prompting.generation.base import Generator
+from tamis.prompting.generation.configure import CALL
+from tamis.prompting.generation.configure import check_setting as check_generation
+from tamis.prompting.generation.configure import generator as configured_generator
 from tamis.selectors import get
 from tamis.selectors.base import Budget, Selector
 from tamis.selectors.configure import check_setting, configured
@@ -35,6 +40,12 @@ class Step(BaseModel):
         """Return the step as one writes it in a recipe."""
         given = {**({} if self.k is None else {"k": self.k}), **self.settings}
         return {self.method: given} if given else self.method
+
+
+class Generation(Step):
+    """One generator of a recipe, with its settings and how many it makes; `k` is not its."""
+
+    method: str
 
 
 class Models(BaseModel):
@@ -88,6 +99,8 @@ class Recipe(BaseModel):
         Runs of one name are one lineage; `curated` shows the newest of each.
     pool, target : str or None
         Anything `tamis.load` takes as text. A run can give both.
+    generate : Generation, optional
+        A generator and its settings: what it makes from the pool is then the pool.
     format, columns
         As in `tamis.load`, for a pool whose columns are not recognised.
     seed : int
@@ -106,6 +119,7 @@ class Recipe(BaseModel):
     name: str
     pool: str | None = None
     target: str | None = None
+    generate: Generation | None = None
     format: str | None = None
     columns: dict[str, str] | None = None
     seed: int = 0
@@ -160,12 +174,18 @@ class Recipe(BaseModel):
         raw = lines.mapping()
         raw.update({key: value for key, value in given.items() if value is not None})
         steps = raw["steps"] = _steps(raw.get("steps"), lines)
+        if raw.get("generate") is not None:
+            raw["generate"] = _entry(raw["generate"], ("generate",), lines, generation.get)
+            if raw["generate"]["k"] is not None:
+                raise lines.error(("generate",), "a generator has no k; say n, how many to make")
         for key, value in (settings or {}).items():
             _override(raw, key, value, lines)
         if k is not None:
             steps[-1]["k"] = k
         for number, step in enumerate(steps):
             _check_settings(step, ("steps", number), lines)
+        if raw.get("generate") is not None:
+            _check_settings(raw["generate"], ("generate",), lines, check_generation)
         try:
             recipe = cls.model_validate(raw)
         except ValidationError as error:
@@ -185,7 +205,7 @@ class Recipe(BaseModel):
             try:
                 get(method)
                 for name, value in settings.items():
-                    check_setting(method, name, value)
+                    check(method, name, value)
             except SettingError as error:
                 raise self._where.error(("compare", "against"), str(error)) from None
 
@@ -198,12 +218,27 @@ class Recipe(BaseModel):
             For the steps that need one and name none of their own; by default the
             recipe's, loaded.
         """
-        shared = {
+        shared = self._lent(target)
+        return [self._selector(number, step, shared) for number, step in enumerate(self.steps)]
+
+    def generator(self) -> tuple[Generator[Any], dict[str, Any]] | None:
+        """Build what makes the pool, and what its `generate` is called with; None for none."""
+        if self.generate is None:
+            return None
+        call = {name: value for name, value in self.generate.settings.items() if name in CALL}
+        own = {name: self.generate.settings[name] for name in self.generate.settings.keys() - call}
+        try:
+            return configured_generator(self.generate.method, own, self._lent()), call
+        except SettingError as error:
+            raise self._where.error(("generate",), str(error)) from None
+
+    def _lent(self, target: object = None) -> dict[str, object]:
+        """Return what every method uses that has a setting of the name and is given none."""
+        return {
             "target": self.target if target is None else target,
             "seed": self.seed,
             **self.models.model_dump(),
         }
-        return [self._selector(number, step, shared) for number, step in enumerate(self.steps)]
 
     def _selector(self, number: int, step: Step, lent: Mapping[str, object]) -> Selector:
         try:
@@ -218,7 +253,9 @@ class Recipe(BaseModel):
 
     def as_yaml(self) -> str:
         """Return the recipe as YAML that loads to an equal one."""
-        plain = self.model_dump(exclude_defaults=True, exclude={"steps"}, mode="json")
+        plain = self.model_dump(exclude_defaults=True, exclude={"steps", "generate"}, mode="json")
+        if self.generate is not None:
+            plain["generate"] = self.generate.as_written()
         plain["steps"] = [step.as_written() for step in self.steps]
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
@@ -251,17 +288,20 @@ def _text_of(source: str | Path) -> tuple[str, str]:
 def _steps(raw: object, lines: "_Lines") -> list[dict[str, Any]]:
     if not isinstance(raw, list) or not raw:
         raise lines.error(("steps",), "steps must be a list of methods, such as `- clean`")
-    return [_step(entry, ("steps", number), lines) for number, entry in enumerate(raw)]
+    return [_entry(entry, ("steps", number), lines, get) for number, entry in enumerate(raw)]
 
 
-def _step(entry: object, place: Place, lines: "_Lines") -> dict[str, Any]:
+def _entry(
+    entry: object, place: Place, lines: "_Lines", known: Callable[[str], object]
+) -> dict[str, Any]:
+    """Read a method with its settings; `known` raises for one that does not exist."""
     if isinstance(entry, str):
         entry = {entry: None}
     if not isinstance(entry, dict) or len(entry) != 1:
         raise lines.error(place, "a step is a method, or `method: {setting: value}`")
     ((method, settings),) = entry.items()
     try:
-        get(method)
+        known(method)
     except SettingError as error:
         raise lines.error(place, str(error)) from None
     if settings is not None and not isinstance(settings, dict):
@@ -281,9 +321,10 @@ def _override(raw: dict[str, Any], key: str, value: object, lines: "_Lines") -> 
             raise RecipeError(f"--set {key}: no such key; {did_you_mean(key, known)}")
         raw[key] = value
         return
-    matching = [entry for entry in raw["steps"] if entry["method"] == step]
+    entries = [*raw["steps"], *([raw["generate"]] if raw.get("generate") else [])]
+    matching = [entry for entry in entries if entry["method"] == step]
     if not matching:
-        methods = {entry["method"] for entry in raw["steps"]}
+        methods = {entry["method"] for entry in entries}
         raise RecipeError(
             f"--set {key}: {lines.path} has no step '{step}'; {did_you_mean(step, methods)}"
         )
@@ -294,7 +335,12 @@ def _override(raw: dict[str, Any], key: str, value: object, lines: "_Lines") -> 
             entry["settings"][setting] = value
 
 
-def _check_settings(step: dict[str, Any], place: Place, lines: "_Lines") -> None:
+def _check_settings(
+    step: dict[str, Any],
+    place: Place,
+    lines: "_Lines",
+    check: Callable[[str, str, object], None] = check_setting,
+) -> None:
     method = step["method"]
     for name, value in step["settings"].items():
         try:
