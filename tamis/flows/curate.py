@@ -22,9 +22,8 @@ from tamis.data.files import home
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
 from tamis.errors import RecipeError, RunError, TamisError
-from tamis.flows.compare import run_trials
 from tamis.pipelines import runs
-from tamis.pipelines.compare import designed_for
+from tamis.pipelines.generation import generated
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.runs import Run
 from tamis.pipelines.steps import Outcome, planned_steps
@@ -79,6 +78,7 @@ def run(
             recipe, k=k, settings=settings, pool=_as_text(pool), target=_as_text(target)
         )
     recipe.selectors()
+    recipe.generator()
     if recipe.pool is None:
         raise RecipeError(f"{recipe.name}: no pool; add `pool: FILE`, or give --pool FILE")
     _check_server()
@@ -97,6 +97,19 @@ def _worth_another_try(task: object, task_run: object, state: Any) -> bool:  # n
     except Exception:
         return True
     return False
+
+
+@task(
+    name="generate",
+    task_run_name="generate the pool",
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_condition_fn=_worth_another_try,
+    persist_result=False,
+)
+def generate(recipe: Recipe, run_id: str, progress: bool) -> str:
+    """Make the pool, going on with what was made before; return the file it is in."""
+    return str(generated(recipe, runs.find(run_id), progress=progress))
 
 
 @task(
@@ -159,7 +172,11 @@ def curate(recipe: str, run_id: str, workers: int = 1, progress: bool = True) ->
     """Curate a pool by a recipe (YAML text), into the run `run_id`."""
     parsed = Recipe.parse(recipe, "recipe")
     with runs.recorded(parsed, run_id) as run:
-        pool = load_pool(parsed, run_id, progress)
+        source = parsed
+        if parsed.generate is not None:
+            made = {"pool": generate(parsed, run_id, progress), "format": None, "columns": None}
+            source = parsed.model_copy(update=made)
+        pool = load_pool(source, run_id, progress)
         outcomes = []
         for step in planned_steps(parsed, open_pool(pool)):
             reused = step.done
@@ -168,9 +185,6 @@ def curate(recipe: str, run_id: str, workers: int = 1, progress: bool = True) ->
             did = once(step.key, step.number, step.selector.name, parsed, pool, workers, progress)
             outcomes.append(replace(Outcome(**did), reused=reused))
         write(parsed, run_id, pool)
-        if parsed.compare is not None:
-            design = designed_for(parsed, open_pool(pool), outcomes[-1].kept)
-            run_trials(design, run_id, workers=workers, progress=progress)
         runs.write_outcomes(run, outcomes)
         _publish(run_id, outcomes, report(run_id))
 
