@@ -4,6 +4,7 @@
     pool = TeGit(lm).generate(documents)                 # tasks whose answers stand in documents
     found = induce(examples, lm)                         # an instruction that explains examples
     found = optimize(examples, lm)                       # a better one, step by step
+    pool = FewShot(lm, target=solved).generate(questions)    # answers after solved examples
 
 What comes out is a pool: `tamis.load`, `tamis.run` and every selector take it as it is.
 """
@@ -15,14 +16,23 @@ from tamis.errors import SettingError, did_you_mean
 
 if TYPE_CHECKING:
     from tamis.prompting.generation.base import Generator
+    from tamis.prompting.generation.few_shot import FewShot as FewShot
+    from tamis.prompting.generation.induction import Induce as Induce
     from tamis.prompting.generation.induction import induce as induce
     from tamis.prompting.generation.journal import account_of as account_of
     from tamis.prompting.generation.opro import optimize as optimize
     from tamis.prompting.generation.self_instruct import SelfInstruct as SelfInstruct
     from tamis.prompting.generation.tegit import TeGit as TeGit
 
-REGISTRY = {"self-instruct": "SelfInstruct", "tegit": "TeGit"}
+REGISTRY = {
+    "few-shot": "FewShot",
+    "induce": "Induce",
+    "self-instruct": "SelfInstruct",
+    "tegit": "TeGit",
+}
 _HOMES = {
+    "FewShot": "few_shot",
+    "Induce": "induction",
     "SelfInstruct": "self_instruct",
     "TeGit": "tegit",
     "account_of": "journal",

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -18,7 +18,7 @@ from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
 from tamis.errors import ModelError, SettingError
 from tamis.models import load as load_lm
-from tamis.models.base import Generation, IncompleteError, LanguageModel
+from tamis.models.base import Generation, IncompleteError, LanguageModel, Prompt
 from tamis.models.contexts import fits
 from tamis.models.fingerprint import digest
 from tamis.models.metered import LimitError, MeteredLM, Spent
@@ -214,13 +214,13 @@ class Asked:
     """The requests of one round: asked together, answered safely, and written down."""
 
     def __init__(self, method: Generator[Any], lm: MeteredLM) -> None:
-        self._method, self._lm = method, lm
+        self._method, self.lm = method, lm
         self.requests: list[dict[str, Any]] = []
 
     def __call__(
         self,
         purpose: str,
-        prompts: dict[str, str],
+        prompts: Mapping[str, Prompt],
         max_tokens: int,
         *,
         chat: bool | None = None,
@@ -240,11 +240,14 @@ class Asked:
         IncompleteError
             If nothing was answered.
         """
-        context = self._lm.context
+        context = self.lm.context
         most = max_tokens if context is None else min(max_tokens, context // 2)
         talks = self._method.chat if chat is None else chat
-        asked = [as_prompt(text, talks) for text in prompts.values()]
-        fit = np.flatnonzero(fits(self._lm, asked, room=most)).tolist()
+        asked = [
+            as_prompt(prompt, talks) if isinstance(prompt, str) else prompt
+            for prompt in prompts.values()
+        ]
+        fit = np.flatnonzero(fits(self.lm, asked, room=most)).tolist()
         said: list[Generation | str] = ["the prompt is too long for the model"] * len(asked)
         for i, one in zip(
             fit, self._answers([asked[i] for i in fit], max_tokens=most, **how), strict=True
@@ -253,10 +256,10 @@ class Asked:
         answers = [_read(name, one) for name, one in zip(prompts, said, strict=True)]
         self.requests += [
             {
-                "request": answer.request, "purpose": purpose, "prompt": text,
+                "request": answer.request, "purpose": purpose, "prompt": _plain(prompt),
                 "answer": answer.text, "finish": answer.finish,
             }
-            for answer, text in zip(answers, prompts.values(), strict=True)
+            for answer, prompt in zip(answers, prompts.values(), strict=True)
         ]  # fmt: skip
         return answers
 
@@ -264,7 +267,7 @@ class Asked:
         if not prompts:
             return []
         try:
-            return [*self._lm.generate(prompts, **how)]
+            return [*self.lm.generate(prompts, **how)]
         except IncompleteError as error:
             if all(answer is None for answer in error.answers):
                 raise
@@ -272,6 +275,12 @@ class Asked:
                 error.reasons.get(i, "") if answer is None else answer
                 for i, answer in enumerate(error.answers)
             ]
+
+
+def _plain(prompt: Prompt) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return "\n".join(f"{turn['role']}: {turn['content']}" for turn in prompt)
 
 
 def _read(name: str, said: Generation | str) -> Answer:

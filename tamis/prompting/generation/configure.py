@@ -8,16 +8,20 @@ from tamis.data.settings import check_needed, check_value, kinds_of
 from tamis.prompting.generation import get
 from tamis.prompting.generation.base import Generator
 
-__all__ = ["Call", "check_setting", "generator"]
+__all__ = ["CALL", "check_setting", "generator"]
 
 
 @dataclass
-class Call:
+class _Call:
     """What is said to `generate` rather than to the method."""
 
     n: int | None = None
     tokens: int | None = None
     money: float | None = None
+
+
+CALL = frozenset(kinds_of(_Call))
+"""Names of what is said to `generate` rather than to the method."""
 
 
 def generator(
@@ -54,4 +58,4 @@ def generator(
 
 def check_setting(method: str, name: str, value: object) -> None:
     """Refuse a setting that neither the method nor a call of it has, or of the wrong kind."""
-    check_value(Call if name in kinds_of(Call) else get(method), method, name, value)
+    check_value(_Call if name in CALL else get(method), method, name, value)

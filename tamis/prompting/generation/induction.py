@@ -8,10 +8,13 @@ those that lead; variations of the leaders are tried in the same way (APE).
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+import pyarrow as pa
+from datasets import Dataset
 
+from tamis.data.ids import example_ids, id_texts
 from tamis.data.load import Source
 from tamis.errors import ModelError, SettingError
 from tamis.models import load as load_lm
@@ -19,12 +22,15 @@ from tamis.models.base import LanguageModel
 from tamis.models.cached import CachedLM
 from tamis.models.fingerprint import digest, seed_of
 from tamis.models.metered import LimitError, MeteredLM
-from tamis.prompting.generation.execution import Execution, Pair, pairs_of
+from tamis.prompting.generation.base import Asked, Generator
+from tamis.prompting.generation.execution import Execution, Pair, examples_in, pairs_of
+from tamis.prompting.generation.journal import Round
+from tamis.prompting.generation.metrics import Metric
 from tamis.prompting.generation.parsing import cleaned
 from tamis.prompting.generation.search import Search, Trial, best_of
 from tamis.prompting.generation.templates import as_prompt, template
 
-__all__ = ["halved", "induce", "instruction_in"]
+__all__ = ["Induce", "halved", "induce", "instruction_in"]
 
 _INDUCED_TOKENS = 50
 _FIRST_EXAMPLES = 8
@@ -39,7 +45,7 @@ def induce(
     lm: LanguageModel | str,
     *,
     by: Literal["accuracy", "logprob"] = "accuracy",
-    metric: str = "exact",
+    metric: Metric = "exact",
     subsets: int = 5,
     shown: int = 5,
     samples: int = 10,
@@ -225,3 +231,52 @@ def _different(texts: Iterable[str]) -> list[str]:
         if instruction:
             found.setdefault(instruction.casefold(), instruction)
     return [*found.values()]
+
+
+@dataclass(kw_only=True)
+class Induce(Generator[Dataset]):
+    """Give examples without an instruction the one that explains them: `induce`, as a generator.
+
+    Parameters
+    ----------
+    lm : LanguageModel or str
+    by, metric, subsets, shown, samples, variations
+        As in `induce`.
+    chat, seed, patience
+        As every generator.
+
+    Notes
+    -----
+    Rows are the examples with the instruction that was found; `score` is what it had on the
+    examples that decided, `search` the name of its trajectory in the catalogue.
+    """
+
+    name: ClassVar[str] = "induce"
+    columns: ClassVar[dict[str, pa.DataType]] = {"score": pa.float64(), "search": pa.string()}
+    by: Literal["accuracy", "logprob"] = "accuracy"
+    metric: Metric = "exact"
+    subsets: int = 5
+    shown: int = 5
+    samples: int = 10
+    variations: int = 0
+
+    def _remember(self, pool: Dataset, rounds: Sequence[Round]) -> Dataset:
+        return pool
+
+    def _round(self, number: int, memory: Dataset, asked: Asked) -> Round | None:
+        if number:
+            return None
+        own = self.settings()
+        del own["patience"]
+        found = induce(memory, asked.lm, **own)
+        told = {"score": found.score, "search": found.key, "model": self._model}
+        pairs = zip(examples_in(memory), id_texts(example_ids(memory)).to_pylist(), strict=True)
+        rows = [
+            {
+                "instruction": found.instruction, "input": pair.input, "output": pair.output,
+                "source": self.name, "task": f"00001.{place:05}", "seeds": [example_id], **told,
+            }
+            for place, (pair, example_id) in enumerate(pairs)
+            if pair.output
+        ]  # fmt: skip
+        return Round(rows=rows)

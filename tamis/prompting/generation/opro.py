@@ -14,6 +14,7 @@ from tamis.models.cached import CachedLM
 from tamis.models.fingerprint import digest, seed_of
 from tamis.models.metered import LimitError, MeteredLM
 from tamis.prompting.generation.execution import Execution, Pair, pairs_of
+from tamis.prompting.generation.metrics import Metric
 from tamis.prompting.generation.parsing import cleaned
 from tamis.prompting.generation.search import Search, Trial, best_of
 from tamis.prompting.generation.templates import as_prompt, template
@@ -40,7 +41,7 @@ def optimize(
     remembered: int = 20,
     threshold: float = 0.0,
     by: Literal["accuracy", "logprob"] = "accuracy",
-    metric: str = "exact",
+    metric: Metric = "exact",
     position: Literal["q-begin", "q-end", "a-begin"] = "q-begin",
     chat: bool = False,
     seed: int = 0,
