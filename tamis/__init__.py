@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from tamis.data.load import load as load
     from tamis.data.load import rejected as rejected
     from tamis.data.save import save as save
+    from tamis.flows.compare import compare as compare
     from tamis.flows.curate import run as run
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "catalog": "tamis.data.catalog",
+    "compare": "tamis.flows.compare",
     "load": "tamis.data.load",
     "rejected": "tamis.data.load",
     "run": "tamis.flows.curate",

@@ -15,6 +15,7 @@ for _name in (
     "run",
     "plan",
     "select",
+    "compare",
     "generate",
     "compress",
     "runs",

@@ -86,7 +86,9 @@ class Compare(BaseModel):
     def methods(self) -> list[tuple[str, dict[str, Any]]]:
         """What is compared, each with its settings."""
         entries = [self.against] if isinstance(self.against, str) else self.against
-        named: list[dict[str, Any]] = [{one: {}} if isinstance(one, str) else one for one in entries]
+        named: list[dict[str, Any]] = [
+            {one: {}} if isinstance(one, str) else one for one in entries
+        ]
         return [(name, settings or {}) for entry in named for name, settings in entry.items()]
 
 
