@@ -22,7 +22,9 @@ from tamis.data.files import home
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
 from tamis.errors import RecipeError, RunError, TamisError
+from tamis.flows.compare import run_trials
 from tamis.pipelines import runs
+from tamis.pipelines.compare import designed_for
 from tamis.pipelines.generation import generated
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.runs import Run
@@ -185,6 +187,9 @@ def curate(recipe: str, run_id: str, workers: int = 1, progress: bool = True) ->
             did = once(step.key, step.number, step.selector.name, parsed, pool, workers, progress)
             outcomes.append(replace(Outcome(**did), reused=reused))
         write(parsed, run_id, pool)
+        if parsed.compare is not None:
+            design = designed_for(parsed, open_pool(pool), outcomes[-1].kept)
+            run_trials(design, run_id, workers=workers, progress=progress)
         runs.write_outcomes(run, outcomes)
         _publish(run_id, outcomes, report(run_id))
 
