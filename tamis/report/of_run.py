@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+from tamis.pipelines import comparisons
 from tamis.pipelines.runs import Run
 from tamis.report.page import write_report
 from tamis.report.view import RunView, StepView
@@ -45,5 +46,6 @@ def write_run_report(run: Run) -> Path:
         rejected=run.rejected,
         steps=steps,
         error=record.error or "",
+        comparison=comparisons.of_run(run.id),
     )
     return write_report(view, run.report)

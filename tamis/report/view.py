@@ -10,6 +10,7 @@ import numpy.typing as npt
 from datasets import Dataset
 
 from tamis.errors import DataError
+from tamis.pipelines.verdicts import Comparison
 from tamis.selectors.selection import Selection
 
 __all__ = ["RunView", "StepView"]
@@ -68,6 +69,8 @@ class RunView:
         In the order in which they ran.
     error : str, optional
         Why the run failed.
+    comparison : Comparison, optional
+        Whether what it keeps trains better than random draws.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class RunView:
     rejected: Dataset
     steps: Sequence[StepView]
     error: str | None = None
+    comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
         given = len(self.pool)
