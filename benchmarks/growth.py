@@ -2,7 +2,7 @@
 
     python -m benchmarks.growth
     python -m benchmarks.growth --methods dsir kcenter cross-task-knn --sizes 10000 100000 1000000
-    python -m benchmarks.growth --seconds 600
+    python -m benchmarks.growth --seconds 600 --write docs/selectors.md
 
 Every figure is a process of its own with an empty store, so embeddings, losses and gradients
 are computed, by the bundled models. A pool is the sample in data/, over and over, each time
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 
 import tamis
@@ -35,6 +36,10 @@ from tamis.data import formats
 DATA = Path(__file__).parent.parent / "data"
 MILLION = 1_000_000
 LABELS = 4
+
+
+def _several(target: Dataset) -> list[Any]:
+    return [selectors.DSIR(target=target), selectors.KCenter()]
 
 
 class Method(NamedTuple):
@@ -58,6 +63,8 @@ METHODS = {
     "knn-shapley": Method(lambda target: selectors.KNNShapley(target=target)),
     "ts-dshapley": Method(lambda target: selectors.TransferredShapley(target=target)),
     "data-shapley": Method(lambda target: selectors.DataShapley(target=target), 300),
+    "quota": Method(lambda target: selectors.Quota(methods=_several(target))),
+    "vote": Method(lambda target: selectors.Vote(methods=_several(target))),
     "lima": Method(lambda target: selectors.LIMA(source="source")),
     "alpagasus": Method(lambda target: selectors.AlpaGasus(least=0)),
     "deita": Method(lambda target: selectors.DEITA()),
@@ -76,6 +83,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, MILLION])
     parser.add_argument("--seconds", type=float, default=120, help="that a size may take")
+    parser.add_argument("--write", type=Path, help="a page whose table gets the last column")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "ROWS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -84,26 +92,64 @@ def main() -> None:
     head = "".join(f"{size:>12,}" for size in arguments.sizes)
     print(f"CPU seconds for so many rows{'':>6}{head}    µs a row      memory at so many rows")
     for name in arguments.methods:
-        print(f"{name:34}{_row(name, arguments.sizes, arguments.seconds)}", flush=True)
-
-
-def _row(name: str, sizes: list[int], limit: float) -> str:
-    seconds: dict[int, float] = {}
-    megabytes, last = 0.0, 0
-    for size in sorted({min(METHODS[name].first, *sizes), *sizes}):
-        if last and seconds[last] * size / last > limit:
-            break
         try:
-            found = _apart(name, size)
+            grown = _grown(name, arguments.sizes, arguments.seconds)
         except subprocess.CalledProcessError as error:
-            return f"   {(error.stderr.strip().splitlines() or ['failed'])[-1]}"
-        seconds[size], megabytes, last = found["seconds"], found["megabytes"], size
-    each = seconds[last] / last
-    figures = (
-        f"{seconds[size]:.1f}" if size in seconds else f"~{each * size:,.0f}" for size in sizes
+            print(f"{name:34}   {(error.stderr.strip().splitlines() or ['failed'])[-1]}")
+            continue
+        print(f"{name:34}{grown.shown(arguments.sizes)}", flush=True)
+        if arguments.write:
+            _write(arguments.write, name, grown)
+
+
+class Grown(NamedTuple):
+    """CPU seconds by rows, and the memory at most of them."""
+
+    seconds: dict[int, float]
+    megabytes: float
+
+    def at(self, rows: int) -> tuple[float, str]:
+        """Return the seconds for so many rows, and a tilde where they are scaled."""
+        if rows in self.seconds:
+            return self.seconds[rows], ""
+        last = max(self.seconds)
+        return self.seconds[last] * rows / last, "~"
+
+    def shown(self, sizes: list[int]) -> str:
+        """Return the cells of a line."""
+        found = [self.at(size) for size in sizes]
+        cells = "".join(f"{f'{tilde}{seconds:,.1f}':>12}" for seconds, tilde in found)
+        last = max(self.seconds)
+        each = 1e6 * self.seconds[last] / last
+        return f"{cells}{each:>12,.0f}{self.megabytes:>9,.0f} MB {last:>9,}"
+
+
+def _grown(name: str, sizes: list[int], limit: float) -> Grown:
+    seconds: dict[int, float] = {}
+    megabytes = 0.0
+    for size in sorted({min(METHODS[name].first, *sizes), *sizes}):
+        if seconds and Grown(seconds, 0).at(size)[0] > limit:
+            break
+        found = _apart(name, size)
+        seconds[size], megabytes = found["seconds"], found["megabytes"]
+    return Grown(seconds, megabytes)
+
+
+def _write(page: Path, name: str, grown: Grown) -> None:
+    """Put what a million rows cost where the page's table has the method's name."""
+    seconds, tilde = grown.at(MILLION)
+    unit, size = next(
+        (unit, size)
+        for unit, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 0))
+        if seconds >= 2 * size
     )
-    cells = "".join(f"{figure:>12}" for figure in figures)
-    return f"{cells}{1e6 * each:>12,.0f}{megabytes:>9,.0f} MB {last:>9,}"
+    said = f"{tilde}{seconds / (size or 1):.2g} {unit}"
+    lines = page.read_text().splitlines()
+    for i, line in enumerate(lines):
+        cells = line.split(" | ")
+        if cells[0] == f"| `{name}`" and len(cells) == 5:
+            lines[i] = " | ".join([*cells[:3], said, *cells[4:]])
+    page.write_text("\n".join(lines) + "\n")
 
 
 def _apart(name: str, rows: int) -> dict[str, float]:
@@ -134,7 +180,8 @@ def _pool(rows: int, start: int = 0) -> Dataset:
     said, sources = formats.fields(batch), formats.sources(batch)
     again = np.resize(np.arange(len(sample)), rows)
     numbers = pa.array(np.arange(start, start + rows)).cast(pa.large_string())
-    prompts = pa.compute.binary_join_element_wise(said.prompt.take(pa.array(again)), numbers, " ")
+    space = pa.scalar(" ", pa.large_string())
+    prompts = pc.binary_join_element_wise(said.prompt.take(pa.array(again)), numbers, space)
     table = {
         "prompt": prompts,
         "response": said.response.take(pa.array(again)),

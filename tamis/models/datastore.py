@@ -111,7 +111,7 @@ class Datastore:
             return np.asarray(unit(self._projected(gone)), np.float16)
 
         order = np.argsort(self.ids, kind="stable")
-        self._fill(shelf, epoch, self.pool.select(order), directions)
+        self._fill(shelf, epoch, self.pool, order, directions)
         found = np.empty((len(order), len(wanted)))
         for start in range(0, len(order), _ROWS):
             some = order[start : start + _ROWS]
@@ -124,24 +124,25 @@ class Datastore:
         NaN for a row without a response.
         """
         shelf = self._shelf("less target gradients", epoch)
-        self._fill(shelf, epoch, target, self._projected)
+        self._fill(shelf, epoch, target, np.arange(len(target)), self._projected)
         return shelf.numbers(example_ids(target))
 
     def _fill(
         self,
         shelf: Shelf,
         epoch: int,
-        rows: Dataset,
+        pool: Dataset,
+        order: Rows,
         made_of: Callable[[Floats], npt.NDArray[np.floating]],
     ) -> None:
-        """Put what is made of each row's gradient where it is missing."""
-        ids, values = example_ids(rows), self.checkpoints[epoch].values
+        """Put what is made of each row's gradient where it is missing, in this order."""
+        ids, values = example_ids(pool)[order], self.checkpoints[epoch].values
         if not shelf.missing(ids).any():
             return
         lm = adapted(self.lm, values, self.plan.rank)
 
         def compute(positions: Rows) -> npt.NDArray[np.floating]:
-            prompts, responses = _exchanges(rows, positions)
+            prompts, responses = _exchanges(pool, order[positions])
             cut = sequences(lm, prompts, responses)
             there = np.flatnonzero(
                 [bool(pieces and said) for pieces, said in zip(cut, responses, strict=True)]

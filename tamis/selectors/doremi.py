@@ -25,6 +25,7 @@ from tamis.selectors.selection import KEPT, Selection
 __all__ = ["DoReMi"]
 
 Floats = npt.NDArray[np.float64]
+_MOST = 500  # domains: each has a row in every batch
 _LEAST = {"steps": 1, "batch": 1, "tokens": 1, "rate": 0, "smoothing": 0}
 
 
@@ -112,6 +113,11 @@ class DoReMi(Selector):
         names = sorted(pc.unique(domains.filter(pa.array(sizes > 0)).drop_null()).to_pylist())
         if not names:
             raise DataError("DoReMi: no row has both a domain and a text; give some")
+        if len(names) > _MOST:
+            raise DataError(
+                f"DoReMi: {len(names)} domains, such as '{names[0][:40]}'; name a column that has "
+                f"at most {_MOST}, as in domain='…'"
+            )
         groups = np.asarray(pc.index_in(domains, pa.array(names, pa.large_string())).fill_null(-1))
         groups = np.where(sizes > 0, groups, -1).astype(np.int64)
         prior = self._prior(

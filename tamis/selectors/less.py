@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset
 
 from tamis.data import formats
 from tamis.data.ids import example_ids
@@ -178,10 +178,9 @@ class _Tasks(NamedTuple):
 
 def _tasks(target: Source | Mapping[str, Source], column: str) -> _Tasks:
     if isinstance(target, Mapping):
-        parts = {name: formats.convert(load(source, progress=False), "messages")
-                 for name, source in target.items()}  # fmt: skip
+        parts = {name: _said(load(source, progress=False)) for name, source in target.items()}
         named = [name for name, part in parts.items() for _ in range(len(part))]
-        rows = concatenate_datasets([*parts.values()])
+        rows = Dataset(pa.concat_tables([_said(None), *parts.values()]))
     else:
         rows = load(target, progress=False)
         there = column in rows.column_names
@@ -191,6 +190,16 @@ def _tasks(target: Source | Mapping[str, Source], column: str) -> _Tasks:
         raise DataError("LESS: the target has no rows; give some that have responses")
     names, numbers = np.unique(named, return_inverse=True)
     return _Tasks(names.tolist(), numbers, rows)
+
+
+def _said(target: Dataset | None) -> pa.Table:
+    """Return prompts and responses, whatever the format; plain text is a response to nothing."""
+    nothing = pa.array([], pa.large_string())
+    if target is None or not len(target):
+        return pa.table({"prompt": nothing, "response": nothing})
+    said = formats.fields(target.with_format("arrow")[:])
+    plain = formats.of(target).name == "text"
+    return pa.table({"prompt": said.prompt, "response": said.text if plain else said.response})
 
 
 def _signals(

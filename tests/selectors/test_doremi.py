@@ -146,6 +146,16 @@ def test_a_pool_without_domains_is_refused(settings, columns, message):
         doremi(**settings).select(Dataset.from_dict({"text": ["abc"], **columns}), 1)
 
 
+def test_a_column_of_addresses_is_no_column_of_domains():
+    pool = Dataset.from_dict(
+        {"text": ["abc"] * 501, "source": [f"www.{n}.org" for n in range(501)]}
+    )
+    with pytest.raises(
+        DataError, match=r"501 domains, such as 'www.0.org'; name a column that has"
+    ):
+        doremi().select(pool, 1)
+
+
 def test_a_prior_that_forgets_a_domain_is_refused():
     with pytest.raises(SettingError, match="prior gives domain 'rhyme' no weight; give one above"):
         doremi(prior={"noise": 1}).select(POOL, 9)

@@ -86,7 +86,8 @@ def test_a_planted_answer_is_found():
 
 def test_targets_by_name_are_tasks():
     by_column = less(pairs(["say", "spell"], ["zz", "abab"], task=["a", "b"]))
-    by_name = less({"b": pairs(["spell"], ["abab"]), "a": pairs(["say"], ["zz"])})
+    said = Dataset.from_dict({"instruction": ["say"], "output": ["zz"]})
+    by_name = less({"b": pairs(["spell"], ["abab"]), "a": said})
     first, second = by_column.select(POOL), by_name.select(POOL)
     assert first.scores == pytest.approx(second.scores, abs=1e-3)
     assert first.signals["task"] == second.signals["task"]
@@ -178,6 +179,7 @@ def test_plain_text_is_learnt_whole():
         (pairs(["say"], [""]), "the target has no response to learn from; give some"),
         ({"a": TARGET, "b": pairs(["say"], [""])}, "the target's task 'b' has no response"),
         (TARGET.select([]), "the target has no rows; give some"),
+        ({}, "the target has no rows; give some"),
     ],
 )
 def test_a_target_that_says_nothing_is_refused(target, message):
