@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tamis.data.save import save as save
     from tamis.flows.compare import compare as compare
     from tamis.flows.curate import run as run
+    from tamis.pipelines.publish import push_to_hub as push_to_hub
 
 __version__ = "0.1.0"
 
@@ -21,6 +22,7 @@ _HOMES = {
     "catalog": "tamis.data.catalog",
     "compare": "tamis.flows.compare",
     "load": "tamis.data.load",
+    "push_to_hub": "tamis.pipelines.publish",
     "rejected": "tamis.data.load",
     "run": "tamis.flows.curate",
     "save": "tamis.data.save",

@@ -7,6 +7,7 @@ TamisError
 ├── SettingError (ValueError)     a setting out of range, or a name that does not exist
 ├── RecipeError (ValueError)      a recipe that cannot be run, with its line
 ├── CatalogError (RuntimeError)   the catalogue or the feature store cannot be read or written
+├── HubError (RuntimeError)       the hub of data sets refused, or did not answer
 ├── RunError (RuntimeError)       a run that failed or does not exist
 ├── ModelError (RuntimeError)     a model that cannot be loaded or did not answer
 └── MissingExtraError (ImportError)  an optional package that is not installed
@@ -19,6 +20,7 @@ __all__ = [
     "BudgetError",
     "CatalogError",
     "DataError",
+    "HubError",
     "MissingExtraError",
     "ModelError",
     "NoSuchFileError",
@@ -31,7 +33,15 @@ __all__ = [
 
 
 class TamisError(Exception):
-    """Anything that tamis refuses or cannot do; its text is one line, with the mend."""
+    """Anything that tamis refuses or cannot do; its text is one line, with the mend.
+
+    Attributes
+    ----------
+    retryable : bool
+        Whether it may pass by itself: a server that is busy does, a wrong recipe never.
+    """
+
+    retryable: bool = False
 
 
 class DataError(TamisError, ValueError):
@@ -56,6 +66,14 @@ class RecipeError(TamisError, ValueError):
 
 class CatalogError(TamisError, RuntimeError):
     """The catalogue or the feature store cannot be read or written."""
+
+
+class HubError(TamisError, RuntimeError):
+    """The hub refused what was asked, or did not answer; the latter may pass."""
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class RunError(TamisError, RuntimeError):

@@ -23,6 +23,11 @@ for _name in (
     "sql",
     "report",
     "export",
+    "deploy",
+    "serve",
+    "diff",
+    "tidy",
+    "forget",
     "doctor",
 ):
     import_module(f"tamis.cli.{_name}")

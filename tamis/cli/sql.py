@@ -16,13 +16,15 @@ def sql(
     as_json: AsJson = False,
 ) -> None:
     """Query runs, examples, scores, selections, curated and features."""
+    from datasets import Dataset
+
     from tamis.data.catalog import catalog
     from tamis.data.save import save
 
     with catalog(read_only=not write) as opened:
         table = opened.table(query)
     if output:
-        save(table, output)
+        save(Dataset(table), output)
         return
     if as_json:
         print_json(table.to_pylist())

@@ -191,6 +191,11 @@ class Catalog:
             raise CatalogError(f"sql: {_in_one_line(error)}") from error
 
 
+    def dataset(self, query: str) -> Dataset:
+        """Return the rows of one statement as a Dataset, all in memory; raises as `table`."""
+        return Dataset(self.table(query))
+
+
 class _DamagedError(Exception):
     """catalog.duckdb is not, or no longer, a DuckDB file."""
 

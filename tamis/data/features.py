@@ -69,6 +69,16 @@ class FeatureStore:
         """Return the shelf of `feature` by the model with this fingerprint; it may be empty."""
         return Shelf(self.root / _folder_name(feature) / _folder_name(model), feature, model)
 
+    def shelves(self) -> "Iterator[Shelf]":
+        """Yield every shelf that holds something; each part knows the names of its own."""
+        for folder in sorted(self.root.glob("*/*/")):
+            part = next(folder.glob("part-*.parquet"), None)
+            if part is not None:
+                names = pq.read_schema(part).metadata
+                yield Shelf(
+                    folder, names[b"tamis_feature"].decode(), names[b"tamis_model"].decode()
+                )
+
 
 class Shelf:
     """One feature by one model: a value of one Arrow type an example id.
@@ -212,6 +222,29 @@ class Shelf:
             if values:
                 self.put(ids[todo[:done]], pa.concat_arrays(values))
         return done
+
+    def drop(self, unwanted: Callable[[Ids, pa.Array], npt.NDArray[np.bool_]]) -> int:
+        """Remove values for good, and return how many.
+
+        Parameters
+        ----------
+        unwanted : function of ids and values, as they lie in a part
+            Returns which of them go.
+        """
+        dropped = 0
+        for path in sorted(self.folder.glob("part-*.parquet")):
+            with suppress(_GoneError):
+                table = self._whole(path)
+                gone = unwanted(_raw_ids(table["id"]), table["value"].combine_chunks())
+                if not gone.any():
+                    continue
+                if (
+                    not gone.all()
+                ):  # under another name: who has an index of the old part sees it go
+                    self._write(table.filter(pa.array(~gone)), int(path.name.split("-")[1]))
+                path.unlink(missing_ok=True)
+                dropped += int(gone.sum())
+        return dropped
 
     # What is on the shelf
 

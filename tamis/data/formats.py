@@ -43,6 +43,7 @@ __all__ = [
     "convert",
     "exchange",
     "fields",
+    "licences",
     "of",
     "renamed",
     "sources",
@@ -244,6 +245,14 @@ def turns(batch: pa.Table) -> Turns:
 def sources(batch: pa.Table) -> pa.LargeStringArray | None:
     """Return where each row is from: the first column of source, domain, dataset; or None."""
     for name in ("source", "domain", "dataset"):
+        if name in batch.column_names and not pa.types.is_nested(batch[name].type):
+            return texts(batch[name], name)
+    return None
+
+
+def licences(batch: pa.Table) -> pa.LargeStringArray | None:
+    """Return what each row may be used for: the first column of licence, license; or None."""
+    for name in ("licence", "license"):
         if name in batch.column_names and not pa.types.is_nested(batch[name].type):
             return texts(batch[name], name)
     return None

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,15 +25,16 @@ from datasets import Dataset
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from tamis.data import formats
+from tamis.data import forgotten, formats
 from tamis.data.files import home
+from tamis.data.ids import example_ids
 from tamis.data.pieces import Piece, Unreadable
 from tamis.data.readers import Moved, read_file
 from tamis.data.shapes import Shape, conformed
 from tamis.data.sources import HUB, File, digest, find, hub_rows, in_memory, rows_digest
 from tamis.errors import DataError
 
-__all__ = ["Source", "load", "rejected"]
+__all__ = ["Source", "load", "rejected", "with_forgotten"]
 
 Source: TypeAlias = str | Path | Dataset | pa.Table | pd.DataFrame | list[dict[str, Any]]
 """What can be read: a name, or rows in memory."""
@@ -115,7 +117,13 @@ def load(
         formats.of(renamed)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
-    return renamed
+    whole = _without_forgotten(renamed)
+    return renamed if whole is None else whole.rename_columns(changes) if changes else whole
+
+
+def with_forgotten(path: Path) -> Dataset:
+    """Read a file as `load` does, with the rows in it that are to be forgotten."""
+    return _read(path, strict=False, progress=False)[1]
 
 
 def rejected(pool: Dataset) -> Dataset:
@@ -135,6 +143,26 @@ def rejected(pool: Dataset) -> Dataset:
         if (folder / "rejected.parquet").is_file()
     ]
     return Dataset(pa.concat_tables(tables) if tables else _REJECTED.empty_table())
+
+
+def _without_forgotten(pool: Dataset) -> Dataset | None:
+    """Remove from the pool's file the rows that are to be forgotten; None if it has none."""
+    wanted = forgotten.known()
+    if not len(wanted) or len(pool.cache_files) != 1:
+        return None
+    goes = forgotten.is_among(example_ids(pool), wanted)
+    if not goes.any():
+        return None
+    path = Path(pool.cache_files[0]["filename"])
+    rows = iter(np.split(goes, np.cumsum(_batch_lengths(path))[:-1]))
+    with FileLock(path.parent.with_name(f"{path.parent.name}.lock")):
+        forgotten.without(path, lambda _: next(rows))
+    return Dataset.from_file(str(path))
+
+
+def _batch_lengths(path: Path) -> list[int]:
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        return [batch.num_rows for batch in stream]
 
 
 def _read(source: Source, strict: bool, progress: bool) -> tuple[str, Dataset]:

@@ -4,18 +4,24 @@ What passes between tasks is text and keys, never rows: rows lie in files. A ste
 cached by the step's key, which is a digest of the content it works on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 from prefect import flow, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.concurrency.sync import concurrency
+from prefect.runtime import flow_run
 from prefect.settings import (
     PREFECT_LOCAL_STORAGE_PATH,
     get_current_settings,
     temporary_settings,
 )
+from prefect.tasks import exponential_backoff
 
 from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
@@ -25,15 +31,20 @@ from tamis.errors import RecipeError, RunError, TamisError
 from tamis.flows.compare import run_trials
 from tamis.pipelines import runs
 from tamis.pipelines.compare import designed_for
+from tamis.pipelines.export import export_run
 from tamis.pipelines.generation import generated
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.runs import Run
-from tamis.pipelines.steps import Outcome, planned_steps
+from tamis.pipelines.steps import Outcome, PlannedStep, planned_steps
 from tamis.pipelines.steps import run_step as run_planned
+from tamis.pipelines.tidy import tidy
 from tamis.report.of_run import write_run_report
 from tamis.selectors.base import Budget
 
-__all__ = ["curate", "run"]
+__all__ = ["CARDS", "check_server", "curate", "run"]
+
+CARDS = "tamis-cards"
+"""The limit on steps that use a model at once: as many as there are cards, if it was set."""
 
 
 def run(
@@ -83,10 +94,10 @@ def run(
     recipe.generator()
     if recipe.pool is None:
         raise RecipeError(f"{recipe.name}: no pool; add `pool: FILE`, or give --pool FILE")
-    _check_server()
-    run_id = resume or runs.new_id(recipe)
+    check_server()
+    run_id = resume or runs.new_id(recipe.name)
     with temporary_settings(updates={PREFECT_LOCAL_STORAGE_PATH: home() / "prefect"}):
-        curate(recipe.as_yaml(), run_id, workers, progress)
+        curate(recipe, run_id, workers, progress)
     return runs.find(run_id)
 
 
@@ -94,11 +105,21 @@ def _worth_another_try(task: object, task_run: object, state: Any) -> bool:  # n
     """Say whether a failure may pass by itself: a bad recipe or bad data never does."""
     try:
         state.result()
-    except TamisError:
-        return False
+    except TamisError as error:
+        return error.retryable
     except Exception:
         return True
     return False
+
+
+@contextmanager
+def _card(step: PlannedStep) -> Iterator[None]:
+    """Hold one of the cards while a step uses a model; without a limit there is always one."""
+    if not step.uses_models:
+        yield
+        return
+    with concurrency(CARDS):
+        yield
 
 
 @task(
@@ -142,8 +163,9 @@ def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
     cache_key_fn=lambda _, inputs: f"tamis-{inputs['key']}",
     result_serializer="json",
     persist_result=True,
-    retries=1,
-    retry_delay_seconds=2,
+    retries=3,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
     retry_condition_fn=_worth_another_try,
 )
 def run_step(
@@ -153,14 +175,30 @@ def run_step(
     rows = open_pool(pool)
     with using(LocalEngine(workers=workers, progress=progress)):
         steps = planned_steps(recipe, rows)
-        return asdict(run_planned(steps[number - 1], rows, steps[: number - 1]))
+        step = steps[number - 1]
+        with _card(step):
+            return asdict(run_planned(step, rows, steps[: number - 1]))
 
 
 @task(name="write", task_run_name="write the curated set", persist_result=False)
 def write(recipe: Recipe, run_id: str, pool: str) -> int:
-    """Write the curated set and its exports; return how many rows it has."""
+    """Write the curated set; return how many rows it has."""
     rows = open_pool(pool)
-    return runs.write_curated(runs.find(run_id), rows, planned_steps(recipe, rows), recipe.export)
+    return runs.write_curated(runs.find(run_id), rows, planned_steps(recipe, rows))
+
+
+@task(
+    name="export",
+    task_run_name="export to {to}",
+    persist_result=False,
+    retries=3,
+    retry_delay_seconds=exponential_backoff(backoff_factor=10),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_worth_another_try,
+)
+def export(run_id: str, to: str) -> str:
+    """Write the curated set to a file or the hub, as the recipe says; return where it is."""
+    return export_run(runs.find(run_id), to).where
 
 
 @task(name="report", task_run_name="write the report", persist_result=False)
@@ -169,10 +207,50 @@ def report(run_id: str) -> str:
     return str(write_run_report(runs.find(run_id)))
 
 
-@flow(name="curate", flow_run_name="{run_id}", validate_parameters=False)
-def curate(recipe: str, run_id: str, workers: int = 1, progress: bool = True) -> None:
-    """Curate a pool by a recipe (YAML text), into the run `run_id`."""
-    parsed = Recipe.parse(recipe, "recipe")
+def _run_id() -> str:
+    """Return the id of the run that this flow run makes, or goes on with.
+
+    A flow run that Prefect started has none given: its id then ends in the flow run's own, so
+    that the same flow run, tried again, goes on with what it began.
+    """
+    given = flow_run.parameters
+    if given.get("run_id"):
+        return str(given["run_id"])
+    recipe = given["recipe"]  # what the server holds of it, before it is made a Recipe
+    name = recipe.name if isinstance(recipe, Recipe) else str(recipe["name"])
+    return _id_of(str(flow_run.id).replace("-", "")[:12], name)
+
+
+@cache
+def _id_of(mark: str, recipe: str) -> str:
+    return runs.marked(mark) or runs.new_id(recipe, mark)
+
+
+@flow(name="curate", flow_run_name=_run_id)
+def curate(
+    recipe: Recipe,
+    run_id: str | None = None,
+    workers: int = 1,
+    progress: bool = False,
+    keep: int | None = None,
+) -> None:
+    """Curate a pool by a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    run_id : str, optional
+        The run to go on with; by default a new one.
+    workers : int
+        Threads a step; never changes who is chosen.
+    progress : bool
+        Draw progress bars.
+    keep : int, optional
+        Tidy afterwards: the newest so many runs of each recipe keep all their files
+        (`tamis tidy`).
+    """
+    run_id = run_id or _run_id()
+    parsed = Recipe.parse(recipe.as_yaml(), "recipe")
     with runs.recorded(parsed, run_id) as run:
         source = parsed
         if parsed.generate is not None:
@@ -187,11 +265,15 @@ def curate(recipe: str, run_id: str, workers: int = 1, progress: bool = True) ->
             did = once(step.key, step.number, step.selector.name, parsed, pool, workers, progress)
             outcomes.append(replace(Outcome(**did), reused=reused))
         write(parsed, run_id, pool)
+        for to in parsed.export:
+            export(run_id, to)
         if parsed.compare is not None:
             design = designed_for(parsed, open_pool(pool), outcomes[-1].kept)
             run_trials(design, run_id, workers=workers, progress=progress)
         runs.write_outcomes(run, outcomes)
         _publish(run_id, outcomes, report(run_id))
+    if keep is not None:
+        tidy(keep)
 
 
 def _publish(run_id: str, outcomes: list[Outcome], page: str) -> None:
@@ -219,7 +301,8 @@ def _as_text(source: Source | None) -> str | None:
     return str(file_of(stored(source)))
 
 
-def _check_server() -> None:
+def check_server() -> None:
+    """Raise RunError if Prefect's server is to be used and does not answer."""
     url = get_current_settings().api.url
     if url is None:
         return

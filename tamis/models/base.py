@@ -177,6 +177,8 @@ class IncompleteError(ModelError, Generic[T]):
         Why a request has no answer, by its position.
     """
 
+    retryable = True
+
     def __init__(self, message: str, answers: list[T | None], reasons: dict[int, str]) -> None:
         super().__init__(message)
         self.answers = answers

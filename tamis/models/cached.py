@@ -30,7 +30,7 @@ from tamis.models.base import (
 from tamis.models.fingerprint import digest
 from tamis.models.tally import may_ask
 
-__all__ = ["CachedEmbedder", "CachedLM", "embeddings"]
+__all__ = ["CachedEmbedder", "CachedLM", "embeddings", "request_ids"]
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class CachedLM:
         """As `LanguageModel.logprobs`; 16 bytes a token are kept. `losses` keeps 16 a text."""
         if not may_ask(self.lm, prompts, continuations):
             return [_UNSCORED] * len(prompts)
-        ids = _request_ids(prompts, continuations)
+        ids = request_ids(prompts, continuations)
         shelf = self._kept.shelf("logprobs", self.fingerprint)
         self._kept.fill(shelf, ids, self._scores(prompts, continuations), _as_structs)
         return [_scored(value) for value in shelf.get(ids)]
@@ -125,7 +125,7 @@ class CachedLM:
         """
         if not may_ask(self.lm, prompts, continuations):
             return _as_sums([_UNSCORED] * len(prompts))
-        ids = _request_ids(prompts, continuations)
+        ids = request_ids(prompts, continuations)
         shelf = self._kept.shelf("losses", self.fingerprint)
         self._kept.fill(shelf, ids, self._scores(prompts, continuations), _as_sums)
         return shelf.numbers(ids) if len(ids) else np.empty((0, 2))
@@ -149,7 +149,7 @@ class CachedLM:
             "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p,
             "stop": stop, "schema": schema, "n": n, "seed": seed,
         }  # fmt: skip
-        ids = _request_ids(prompts, [digest(how)] * len(prompts))
+        ids = request_ids(prompts, [digest(how)] * len(prompts))
         shelf = self._kept.shelf("generations", self.fingerprint)
         self._kept.fill(
             shelf, ids, lambda rows: self.lm.generate([prompts[i] for i in rows], **how), _as_lists
@@ -202,7 +202,7 @@ class CachedEmbedder:
         """As `Embedder.embed`."""
         if not texts:
             return self.embedder.embed(texts)
-        ids = _request_ids(texts, None)
+        ids = request_ids(texts, None)
         shelf = self._kept.shelf("embeddings", self.fingerprint)
         shelf.fill(
             ids,
@@ -250,7 +250,7 @@ def embeddings(
     return shelf.numbers(ids if rows is None else ids[rows])
 
 
-def _request_ids(prompts: Sequence[Prompt], others: Sequence[str] | None) -> Ids:
+def request_ids(prompts: Sequence[Prompt], others: Sequence[str] | None) -> Ids:
     """Return an id for what is asked: of shape (n,), the same for the same content."""
     asked = (
         blake2b(digest(_plain(prompt), other).encode(), digest_size=16).digest()

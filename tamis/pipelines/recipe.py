@@ -7,10 +7,10 @@ name. Paths in a recipe are taken from the working directory.
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, WithJsonSchema
 
 from tamis.errors import RecipeError, SettingError, did_you_mean
 from tamis.prompting import generation
@@ -18,7 +18,7 @@ from tamis.prompting.generation.base import Generator
 from tamis.prompting.generation.configure import CALL
 from tamis.prompting.generation.configure import check_setting as check_generation
 from tamis.prompting.generation.configure import generator as configured_generator
-from tamis.selectors import get
+from tamis.selectors import get, names
 from tamis.selectors.base import Budget, Selector
 from tamis.selectors.configure import check_setting, configured
 
@@ -32,7 +32,7 @@ class Step(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: str
+    method: Annotated[str, WithJsonSchema({"type": "string", "enum": names()})]
     k: int | float | None = None
     settings: dict[str, Any] = {}
 
@@ -112,8 +112,12 @@ class Recipe(BaseModel):
     steps : list of Step
     compare : Compare, optional
         Whether what is kept trains better than random draws; needs a target.
+    licences : dict of str to str
+        Licence of each source, for rows that have no column `licence` or `license`.
+    mask : bool
+        Put '[email]' and the like in the place of personal data in what is exported.
     export : list of str
-        Files to write the curated set to.
+        Files to write the curated set to, and data sets of the hub (hf://org/name, private).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -127,6 +131,8 @@ class Recipe(BaseModel):
     seed: int = 0
     strict: bool = False
     models: Models = Models()
+    licences: dict[str, str] = {}
+    mask: bool = False
     steps: tuple[Step, ...]
     compare: Compare | None = None
     export: tuple[str, ...] = ()
@@ -207,7 +213,7 @@ class Recipe(BaseModel):
             try:
                 get(method)
                 for name, value in settings.items():
-                    check(method, name, value)
+                    check_setting(method, name, value)
             except SettingError as error:
                 raise self._where.error(("compare", "against"), str(error)) from None
 
@@ -346,7 +352,7 @@ def _check_settings(
     method = step["method"]
     for name, value in step["settings"].items():
         try:
-            check_setting(method, name, value)
+            check(method, name, value)
         except SettingError as error:
             raise lines.error((*place, method, name), str(error)) from None
     k = step["k"]

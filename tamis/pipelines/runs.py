@@ -38,6 +38,7 @@ from tamis.selectors.selection import Selection
 __all__ = [
     "Run",
     "find",
+    "marked",
     "new_id",
     "note",
     "recorded",
@@ -167,9 +168,18 @@ def find(name: str) -> Run:
     raise RunError(f"run {name}: not in {home()}; {mend}")
 
 
-def new_id(recipe: Recipe) -> str:
-    """Return an id for a run that begins now: it sorts by time and tells the recipe."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_slug(recipe.name)}-{secrets.token_hex(2)}"
+def new_id(recipe: str, mark: str | None = None) -> str:
+    """Return an id for a run that begins now: it sorts by time and tells the recipe's name.
+
+    Its end is `mark`, by which `marked` finds the run again; by default it is drawn.
+    """
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_slug(recipe)}-{mark or secrets.token_hex(2)}"
+
+
+def marked(mark: str) -> str | None:
+    """Return the id of the run that ends in `mark`, if there is one."""
+    found = (run.id for run in runs() if run.id.endswith(f"-{mark}"))
+    return next(found, None)
 
 
 @contextmanager
@@ -204,8 +214,9 @@ def recorded(recipe: Recipe, run_id: str) -> Iterator[Run]:
         try:
             yield run
         except BaseException as error:
-            cancelled = isinstance(error, KeyboardInterrupt)
-            note(run_id, status="cancelled" if cancelled else "failed", error=_line(error))
+            # Ctrl-C, and the signal by which Prefect cancels, are no Exceptions.
+            failed = isinstance(error, Exception)
+            note(run_id, status="failed" if failed else "cancelled", error=_line(error))
             raise
     finally:
         lock.release()
@@ -238,17 +249,14 @@ def write_step(run: Run, step: PlannedStep) -> None:
             shutil.copyfile(step.path, aside)
 
 
-def write_curated(
-    run: Run, pool: Dataset, steps: Sequence[PlannedStep], exports: Sequence[str]
-) -> int:
-    """Write the curated set, and each file that the recipe exports; return its rows."""
+def write_curated(run: Run, pool: Dataset, steps: Sequence[PlannedStep]) -> int:
+    """Write the curated set; return its rows."""
     for stale in (run.folder / "steps").glob("*.parquet"):
         stale.unlink()
     for step in steps:
         write_step(run, step)
     curated = joined([step.selection for step in steps]).apply(pool)
-    for path in (run.folder / "curated.parquet", *map(Path, exports)):
-        save(curated, path)
+    save(curated, run.folder / "curated.parquet")
     return len(curated)
 
 

@@ -9,7 +9,7 @@ this run, in a resumed one, or in another.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from tamis.selectors.base import Budget, Selector
 from tamis.selectors.selection import Selection
 
 __all__ = ["Outcome", "PlannedStep", "planned_steps", "remaining", "run_step"]
+
+MODELS = frozenset({"lm", "embedder", "judge", "complexity", "quality"})
+"""Settings that name a model."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class PlannedStep:
         """Whether the step's result is there."""
         return self.path.exists()
 
+    @property
+    def uses_models(self) -> bool:
+        """Whether the method asks a model, and so may want a card to itself."""
+        return any(setting.name in MODELS for setting in fields(self.selector))
+
     @cached_property
     def selection(self) -> Selection:
         """The step's result, over the rows that the step before kept."""
@@ -75,7 +83,7 @@ class PlannedStep:
 
 def planned_steps(recipe: Recipe, pool: Dataset) -> list[PlannedStep]:
     """Return the recipe's steps, each with the key of its result on this pool."""
-    key = pool_key(pool)
+    key = f"{pool_key(pool)}-{len(pool)}"  # rows of a pool can be forgotten, and never change
     steps = []
     for number, (step, selector) in enumerate(
         zip(recipe.steps, recipe.selectors(), strict=True), start=1
@@ -102,12 +110,15 @@ def run_step(step: PlannedStep, pool: Dataset, earlier: Sequence[PlannedStep]) -
         As the method raises it, with the step's number before it.
     """
     reused = step.done
-    if not reused:
+    if reused:
+        step.path.touch()  # `tidy` asks when a result was last of use
+    else:
         rows = remaining(pool, earlier)
         try:
             step.selector.choose(pool.select(rows), step.k).save(step.path)
         except TamisError as error:
-            raise type(error)(f"step {step.number}, {error}") from error
+            error.args = (f"step {step.number}, {error}", *error.args[1:])
+            raise
     return _outcome(step, reused)
 
 
