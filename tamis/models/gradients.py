@@ -32,7 +32,7 @@ __all__ = ["Checkpoint", "adapted", "example_gradients", "warm_up"]
 
 Floats = npt.NDArray[np.float32]
 
-_HELD = 2**25  # numbers of gradients at a time: 128 MB
+_HELD = 2**23  # numbers of gradients at a time: 32 MB
 
 
 class Checkpoint(NamedTuple):
@@ -119,7 +119,7 @@ def example_gradients(
     -----
     4 operations a token and parameter of the model, for a forward and a backward pass
     through the activations, and 4 r (in + out) a token and layer. Memory that of the
-    activations of `lm.batch_tokens` tokens, and 128 MB of gradients, or those of one example.
+    activations of `lm.batch_tokens` tokens, and 32 MB of gradients, or those of one example.
     """
     layers = _layers(lm)
     together = max(1, _HELD // sum(matrix.numel() for matrix in _matrices(lm)))
