@@ -166,6 +166,12 @@ def test_kept_besides_the_seeds_is_what_the_tuned_model_answers_badly(lm):
     assert picked.reasons[5] == "quality 1, not above 2.5"
 
 
+def test_an_answer_at_the_limit_is_good_enough(lm):
+    picked = needing(lm, seeds=1, beta=0, seed=first_at(HARD, 0)).select(HARD)
+    assert picked.indices.tolist() == [0]
+    assert picked.reasons[1] == "the tuned model's answer is rated 0, not below 0"
+
+
 def test_of_the_necessary_k_center_takes_the_rest_of_k(lm):
     # Of 1, 10, 30 and 31, wherever it starts, the second pick is from the other end.
     picked = needing(lm, seeds=1, seed=first_at(HARD, 0)).select(HARD, 3)
