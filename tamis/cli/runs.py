@@ -49,12 +49,21 @@ def show(run_id: RunId, as_json: AsJson = False) -> None:
 
 def show_run(run: "Run", as_json: bool) -> None:
     """Print a run: its steps, the best of what it kept, and what to try next."""
+    from tamis.pipelines.generation import account
+
     if as_json:
         print_json(run_facts(run))
         return
     kept = f"{run.outcomes[-1].kept:,} of {run.outcomes[0].rows:,} kept" if run.outcomes else ""
     set_aside = f"; {_rejected(run):,} rows could not be read" if _rejected(run) else ""
     out.print(f"[bold]{run.id}[/] {run.status} {kept}{set_aside}", soft_wrap=True)
+    if told := account(run):
+        refused = sum(told["refused"].values())
+        out.print(
+            f"generated: {told['tasks']:,} tasks, {refused:,} refused, {told['requests']:,} "
+            f"requests; why and what: {escape(told['folder'])}",
+            soft_wrap=True,
+        )
     if run.record.error:
         out.print(escape(run.record.error), soft_wrap=True)
     if run.outcomes:
@@ -109,6 +118,8 @@ def _show_best(run: "Run") -> None:
 
 def run_facts(run: "Run") -> dict[str, Any]:
     """Return what is to be said of a run, as JSON values."""
+    from tamis.pipelines.generation import account
+
     return {
         "run": run.id,
         "recipe": run.record.recipe,
@@ -118,6 +129,7 @@ def run_facts(run: "Run") -> dict[str, Any]:
         "seed": run.record.seed,
         "error": run.record.error,
         "rejected": _rejected(run),
+        "generated": account(run),
         "cost": run.cost,
         "steps": [asdict(outcome) for outcome in run.outcomes],
         "report": str(run.report) if run.report.exists() else None,

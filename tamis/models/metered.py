@@ -166,7 +166,8 @@ class MeteredLM:
             held = [answer is not None for answer in answers]
             written = [text for answer in answers if answer is not None for text in answer.texts]
             seen = sum(size for size, has in zip(read, held, strict=False) if has)
-            self._count(seen, sum(self._sizes(written)), sum(held), before)
+            most = max_tokens * len(written)
+            self._count(seen, min(self._written(written), most), sum(held), before)
         return said
 
     @property
@@ -187,6 +188,11 @@ class MeteredLM:
             return [len(text.ids) for text in self._reader.encode(list(prompts))]
         texts = (prompt if isinstance(prompt, str) else str([*prompt]) for prompt in prompts)
         return [len(text.encode("utf-8", "surrogatepass")) for text in texts]
+
+    def _written(self, texts: Sequence[str]) -> int:
+        """Return the tokens of answers: without what the tokenizer puts before a text."""
+        leading = len(self._reader.leading) if self._reader is not None else 0
+        return sum(size - leading for size in self._sizes(texts)) if texts else 0
 
     def _check(self, read: Sequence[int], written: int) -> None:
         most = self.spent + Spent(len(read), sum(read), written, self._money(sum(read), written))

@@ -13,7 +13,7 @@ import numpy as np
 from datasets import Dataset
 
 from tamis.data.ids import example_ids
-from tamis.errors import TamisError
+from tamis.errors import RecipeError, TamisError
 from tamis.kernels.draws import uniforms
 from tamis.models.tally import Tally, tallied
 from tamis.pipelines.recipe import Recipe
@@ -102,7 +102,17 @@ def plan(recipe: Recipe, pool: Dataset) -> Plan:
     -----
     Time and memory grow in proportion to the rows. The share of duplicates grows with the
     pool too, so more may be dropped than is said here.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe makes its pool.
     """
+    if recipe.generate is not None:
+        raise RecipeError(
+            f"{recipe.name}: its pool is not made yet, and only a model knows what it will be; "
+            f"`--set {recipe.generate.method}.tokens=N` sets a limit for `tamis run`"
+        )
     left = sample = _sample(pool, SAMPLE_ROWS)
     costs: list[StepCost] = []
     rows = len(pool)
