@@ -4,10 +4,11 @@
     python -m benchmarks.retrieval p3_pool.jsonl.zst --tasks dataset --rows 2000 --methods dsir
 
 Some rows of each task are taken out of the pool; those of one task are the target, and its
-others are to be found. Precision at k is the share of them among the k best, k the number that there
-is; it is averaged over the tasks that have enough rows, with its standard error over them.
-Beside the methods: a random draw, which finds a task's share of the pool, and BM25 (the mean
-score of a row for the target's prompts). Bundled models; seconds are of all cores together.
+others are to be found. Precision at k is the share of them among the k best, k the number
+that there is; it is averaged over the tasks that have enough rows, with its standard error
+over them. Beside the methods: a random draw, which finds a task's share of the pool, and
+BM25 (the sum of a row's scores for the target's prompts). Bundled models; seconds are of all
+cores together, and gradients are computed once for all targets.
 """
 
 import argparse

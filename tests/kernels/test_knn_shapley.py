@@ -98,6 +98,17 @@ def test_copies_with_one_label_are_worth_the_same(task):
     assert values[::2].tolist() == values[1::2].tolist()
 
 
+@given(tasks())
+@settings(max_examples=60, deadline=None)
+def test_where_everybody_votes_a_wrong_vote_is_a_null_player(task):
+    # With K of at least N nobody is crowded out: a vote is worth 1/K where right, else nothing.
+    points, labels, _, answers, _ = task
+    values, _ = knn_shapley(*task[:4], len(points) + 1)
+    right = (labels == answers[:, None]).mean(axis=0)
+    assert values == pytest.approx(right / (len(points) + 1), abs=1e-12)
+    assert (values[right == 0] == 0).all()
+
+
 def test_distances_that_only_float64_tells_apart_are_told_apart():
     # In float32 all four are 10,000 away. The nearest of them is the last.
     points = np.array([[1e4 + 3e-5], [1e4 + 2e-5], [1e4 + 1e-5], [1e4]])

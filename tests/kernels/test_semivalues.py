@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from tamis.kernels.semivalues import Estimate, estimate, permutation, places, weights
 
@@ -94,6 +97,22 @@ def test_shapley_values_add_up_and_a_null_player_gets_nothing():
     found = estimate(of(square), weights(5), permutations=50)
     assert found.values.sum() == pytest.approx(16)
     assert found.values[2] == 0
+
+
+@given(arrays(float, 16, elements=st.integers(-9, 9)), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_in_any_game_values_add_up_a_null_player_gets_nothing_and_equals_get_as_much(table, seed):
+    # Players 0 to 3 play; 4 adds nothing to any set; 5 is worth what 0 is, and the same to others.
+    def worth(players):
+        twins = len(players & {0, 5})
+        return float(table[sum(2**player for player in players & {1, 2, 3})]) + 5.0 * twins**2
+
+    found = estimate(of(worth), weights(6), permutations=720, seed=seed)
+    everyone, nobody = worth(frozenset(range(6))), worth(frozenset())
+    assert found.values.sum() == pytest.approx(everyone - nobody)
+    assert found.values[4] == 0
+    apart = abs(found.values[0] - found.values[5])
+    assert apart <= 5 * np.hypot(found.errors[0], found.errors[5]) + 1e-9
 
 
 def test_the_error_is_that_of_a_mean():
