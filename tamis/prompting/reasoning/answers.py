@@ -132,8 +132,9 @@ def _after_trigger(text: str) -> str | None:
 def _found(said: str) -> str | None:
     """Return the answer of a text of any kind."""
     first = said.strip(" \t*:$\"'")
-    if _NUMBER_ALONE.match(first.split("\n", 1)[0]):
-        return _number(first.split("\n", 1)[0])
+    line = first.split("\n", 1)[0][:_LONGEST_ANSWER]
+    if _NUMBER_ALONE.match(line):
+        return _number(line)
     choice = _CHOICE_FIRST.match(first)
     if choice:
         return choice.group(1) or choice.group(2)

@@ -6,7 +6,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 from tamis.errors import SettingError
-from tamis.models.fingerprint import seed_of
 from tamis.prompting.reasoning.base import Program
 from tamis.prompting.reasoning.lockstep import (
     Answers,
@@ -338,8 +337,7 @@ class GraphOfThoughts(Program):
         return Conclusion(answer or None, best.text)
 
     def _asked(self, text: str, temperature: float, n: int) -> Ask:
-        seed = seed_of(self.seed, text)
-        return Ask(text, self.answer_tokens, temperature, (), n, seed if n > 1 else self.seed)
+        return Ask(text, self.answer_tokens, temperature, (), n, self.seed)
 
 
 def _levels(last: Operation) -> list[list[Operation]]:

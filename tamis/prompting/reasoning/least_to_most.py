@@ -15,7 +15,7 @@ _DECOMPOSE = (
     "To solve the question below, which simpler questions have to be answered first? List them "
     "by number, one a line, each a help for the next; the last is the question itself.\n\n"
 )
-_LISTED = re.compile(r"^\s*(?:\d{1,3}\s*[.):]|[-*•])\s*(\S.*)$", re.MULTILINE)
+_LISTED = re.compile(r"^[ \t]*(?:\d{1,3}[ \t]*[.):]|[-*•])[ \t]*(\S.*)$", re.MULTILINE)
 _STOP = ("\nQ:",)
 
 

@@ -273,15 +273,17 @@ def _asked(
     try:
         return [said.texts for said in lm.generate(prompts, **how)]
     except IncompleteError as error:
-        if len(error.answers) == len(prompts):
-            return [
-                _Refused(f"the model: {one_line(error.reasons.get(i, 'no answer'))}")
-                if said is None
-                else said.texts
-                for i, said in enumerate(error.answers)
-            ]
-        # A cached model was asked for a part alone: what it holds by now costs nothing.
-        return [answer for prompt in prompts for answer in _alone(lm, prompt, how)]
+        if len(error.answers) != len(prompts):  # of some other calls
+            return [answer for prompt in prompts for answer in _alone(lm, prompt, how)]
+        answers: list[tuple[str, ...] | _Refused] = []
+        for i, (prompt, said) in enumerate(zip(prompts, error.answers, strict=True)):
+            if said is not None:
+                answers.append(said.texts)
+            elif i in error.reasons:
+                answers.append(_Refused(f"the model: {one_line(error.reasons[i])}"))
+            else:  # a cached model holds it, and was asked for the others
+                answers += _alone(lm, prompt, how)
+        return answers
 
 
 def _alone(
