@@ -22,7 +22,8 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     letters = [sign + chr(code) for code in range(97, 123) for sign in ("", "##")]
-    vocabulary = {word: i for i, word in enumerate([*special, *WORDS.split(), *letters, ".", ","])}
+    listed = dict.fromkeys([*special, *WORDS.split(), *letters, ".", ","])
+    vocabulary = {word: i for i, word in enumerate(listed)}
     words = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     words.post_processor = processors.TemplateProcessing(

@@ -34,6 +34,12 @@ def test_the_budget_counts_the_readers_tokens():
     assert done.original_tokens == len(TEXT)
 
 
+@pytest.mark.parametrize("target", range(0, len(TEXT), 7))
+def test_a_target_is_never_passed(target):
+    done = compress(TEXT, target_tokens=target, tokenizer=len, lm=Words())
+    assert target - 5 <= len(done.text) <= target
+
+
 def test_the_rate_is_half_where_nothing_is_said():
     assert compress(TEXT, lm=Words()).text == compress(TEXT, rate=0.5, lm=Words()).text
 

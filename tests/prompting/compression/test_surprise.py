@@ -82,8 +82,8 @@ def test_a_word_without_a_figure_is_kept_last_but_for_the_first():
             said.logprobs[:] = [np.nan if w in ("Ada", " dog") else -1.0 for w in said.tokens]
             return said
 
-    done = compress("Ada saw dog and cat", target_tokens=4, lm=Blind(), method="llmlingua")
-    assert done.text == "Ada saw and cat"
+    done = compress("Ada saw dog and cat", target_tokens=3, lm=Blind())
+    assert done.text == "Ada saw and"
 
 
 def test_a_backend_that_counts_wrongly_is_named():

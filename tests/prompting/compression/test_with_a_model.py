@@ -27,7 +27,7 @@ def test_a_batch_comes_out_as_one_by_one(tiny):
 
 @pytest.mark.parametrize("method", ["llmlingua", "longllmlingua"])
 def test_a_long_prompt_goes_through_the_model_once(tiny, method):
-    prompt = TEXT * 6
+    prompt = TEXT * 9
     done = compress(prompt, rate=0.5, lm=tiny, method=method, question="Where?", progress=False)
     assert done.original_tokens > 4 * tiny.context
     assert done.model_tokens <= 1.2 * done.original_tokens
