@@ -39,6 +39,13 @@ _LICENCES = frozenset(
 """Those that the hub knows by name; it calls the others 'other'."""
 
 
+class _Plain(yaml.SafeDumper):
+    """Write a list that is there twice twice: a person is to read it."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def card(
     run: Run,
     splits: Mapping[str, Dataset],
@@ -67,17 +74,25 @@ def card(
     metadata, body = _parted(earlier or "")
     before: dict[str, Any] = metadata.pop("tamis", {})
     ours = _metadata(run, splits, languages)
-    kept = {  # what a person wrote stays; what tamis wrote last time is written anew
+    kept: dict[
+        str, Any
+    ] = {  # what a person wrote stays; what tamis wrote last time is written anew
         name: metadata[name]
         for name in ("license", "language", "pretty_name")
         if name in metadata and not (name in before and before[name] == metadata[name])
     }
     tags = [*map(str, _as_list(metadata.get("tags"))), *ours["tags"]]
     written = {name: ours[name] for name in ("license", "language", "pretty_name") if name in ours}
-    merged = {**metadata, **ours, **kept, "tags": list(dict.fromkeys(tags)), "tamis": written}
+    merged: dict[str, Any] = {
+        **metadata,
+        **ours,
+        **kept,
+        "tags": list(dict.fromkeys(tags)),
+        "tamis": written,
+    }
     if "license" not in ours and "license" not in kept:
         merged.pop("license", None)
-    text = yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=1000)
+    text = yaml.dump(merged, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000)
     section = f"{_BEGIN}\n{_section(run, splits, left_out, masked)}\n{_END}"
     return f"---\n{text}---\n\n{_placed(section, body, run)}\n"
 
