@@ -224,19 +224,20 @@ class SelfInstruct(Generator[_Known]):
     ) -> _Candidate | None:
         """Return a new task, or refuse it."""
         instruction = text.capitalize() if self.reference else text[:1].upper() + text[1:]
-        reason = instruction_fault(instruction)
+        reason, detail = instruction_fault(instruction), ""
         if reason is None and not self.reference:
             reason = damage(instruction)
         if reason is None:
             near = known.texts.nearest(instruction, at_least=self.similarity)
             alike = near.f > self.similarity if self.reference else near.position >= 0
-            if not alike:
-                near = known.texts.nearest(instruction)
-                return _Candidate(task, instruction, whence, near.f, known.id_of(near.position))
-            reason = "like a task before"
-            whence = whence | {"detail": f"{known.id_of(near.position)}: ROUGE-L {near.f:.3f}"}
-        one.refused.append(_refused(instruction, reason, whence.pop("detail", ""), whence))
-        return None
+            if alike:
+                reason = "like a task before"
+                detail = f"{known.id_of(near.position)}: ROUGE-L {near.f:.3f}"
+        if reason is not None:
+            one.refused.append(_refused(instruction, reason, detail, whence))
+            return None
+        near = known.texts.nearest(instruction)
+        return _Candidate(task, instruction, whence, near.f, known.id_of(near.position))
 
     def _find_types(self, new: list[_Candidate], asked: Asked) -> None:
         """Ask of each task whether it is a classification."""
