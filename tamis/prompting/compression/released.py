@@ -82,8 +82,8 @@ class Released:
     def documents(self, order: list[int], lengths: list[int], target: float) -> list[int]:
         """Return the documents of a ranking that are used, as long as the budget lasts.
 
-        >>> Released(reorder="two_stage", slack=0).documents([0, 3, 1, 2], [1, 1, 1, 1], 9)
-        [0, 1, 2, 3]
+        >>> Released(slack=0).documents([0, 3, 1, 2], lengths=[5, 5, 5, 5], target=9)
+        [0, 3]
         """
         left = (100 if target < 0 else target) * self.stretch + self.slack
         used = []
