@@ -16,13 +16,18 @@ __all__ = ["in_batch_loss", "rank_loss"]
 Floats = npt.NDArray[np.float64]
 
 
-def rank_loss(similarity: Floats, *, reference: bool = False) -> tuple[float, Floats]:
+def rank_loss(
+    similarity: Floats, gains: Floats | None = None, *, reference: bool = False
+) -> tuple[float, Floats]:
     """Return L_rank, summed over queries, and its gradient.
 
     Parameters
     ----------
     similarity : float64 array of shape (q, l)
         Of each query to its candidates, which are in the language model's order.
+    gains : float64 array of shape (q, l), optional
+        What the model gave them, falling: candidates that it finds alike share the best rank
+        of theirs, so that nothing is learnt of their order. By default all differ.
     reference : bool
         Do as the released code does: a pair weighs |1/p_i − 1/p_j|, p the places in the order
         of `similarity`, and the mean over all pairs is returned.
@@ -37,13 +42,12 @@ def rank_loss(similarity: Floats, *, reference: bool = False) -> tuple[float, Fl
     >>> round(rank_loss(np.zeros((1, 2)))[0], 5)  # (1 − 1/2) · ln 2
     0.34657
     """
-    count = similarity.shape[1]
     if reference:
         place = np.argsort(np.argsort(-similarity, axis=1, kind="stable"), axis=1) + 1.0
         weight = np.abs(1 / place[:, :, None] - 1 / place[:, None, :])
     else:
-        rank = 1 / np.arange(1.0, count + 1)
-        weight = np.broadcast_to(rank[:, None] - rank, (len(similarity), count, count))
+        rank = 1 / _ranks(similarity if gains is None else gains, alike=gains is not None)
+        weight = rank[:, :, None] - rank[:, None, :]
     weight = np.triu(weight, 1)
     if reference:
         weight = weight / max(np.count_nonzero(weight), 1)
@@ -76,6 +80,15 @@ def in_batch_loss(similarity: Floats, best: npt.NDArray[np.int64]) -> tuple[floa
     gradient = share / total
     gradient[rows, best] -= 1
     return loss, gradient / len(rows)
+
+
+def _ranks(gains: Floats, *, alike: bool) -> Floats:
+    """Return 1 for the first of each row, 2 for the second, …; equal ones share the first's."""
+    places = np.broadcast_to(np.arange(1.0, gains.shape[1] + 1), gains.shape)
+    starts = np.ones(gains.shape, bool)
+    starts[:, 1:] = (gains[:, 1:] != gains[:, :-1]) | (not alike)
+    ranks: Floats = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
+    return ranks
 
 
 def _sigmoid(x: Floats) -> Floats:

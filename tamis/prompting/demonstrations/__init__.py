@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tamis.prompting.demonstrations.knn import KNN as KNN
     from tamis.prompting.demonstrations.latent_concept import LatentConcept as LatentConcept
     from tamis.prompting.demonstrations.mdl import MDL as MDL
-    from tamis.prompting.demonstrations.order import Ordering as Ordering
-    from tamis.prompting.demonstrations.order import order as order
+    from tamis.prompting.demonstrations.ordering import Ordering as Ordering
+    from tamis.prompting.demonstrations.ordering import order as order
     from tamis.prompting.demonstrations.shots import Example as Example
     from tamis.prompting.demonstrations.shots import Shots as Shots
     from tamis.prompting.demonstrations.shots import Template as Template
@@ -47,8 +47,8 @@ REGISTRY = {
 _MODULES = {
     "BM25": "bm25", "EPR": "udr", "KNN": "knn", "LatentConcept": "latent_concept", "MDL": "mdl",
     "Random": "base", "UDR": "udr", "VoteK": "votek",
-    "Example": "shots", "Ordering": "order", "Retriever": "base", "Shots": "shots",
-    "Template": "shots", "order": "order", "render": "shots",
+    "Example": "shots", "Ordering": "ordering", "Retriever": "base", "Shots": "shots",
+    "Template": "shots", "order": "ordering", "render": "shots",
 }  # fmt: skip
 
 __all__ = ["get", "names", *_MODULES]

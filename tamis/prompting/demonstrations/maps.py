@@ -78,12 +78,15 @@ class Feedback:
     queries : float64 array of shape (q, d)
     shown : float64 array of shape (q, m, 2 d)
         Candidates of each query, those that helped most first.
+    gains : float64 array of shape (q, m)
+        How much each helped: the larger, the more.
     group : int64 array of shape (q,)
         Queries of one group (a task) make a batch.
     """
 
     queries: Floats
     shown: Floats
+    gains: Floats
     group: npt.NDArray[np.int64]
 
 
@@ -109,7 +112,7 @@ class Fitting:
     rank: int = 32
     epochs: int = 30
     batch: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-2
     reference: bool = False
     seed: int = 0
 
@@ -233,7 +236,8 @@ def _losses(
     at, there = asked @ maps[0], shown @ maps[1]
     similarity = at @ there.T / _TEMPERATURE
     own = (np.arange(q)[:, None], np.arange(q * length).reshape(q, length))
-    ranked, pull = rank_loss(similarity[own], reference=how.reference)
+    gains = feedback.gains[rows[:, None], lists]
+    ranked, pull = rank_loss(similarity[own], gains, reference=how.reference)
     batch, gradient = in_batch_loss(similarity, own[1][:, 0])
     share = 1.0 if how.reference else 1.0 / q  # the released code takes the mean itself
     gradient *= 1 - how.rank_weight

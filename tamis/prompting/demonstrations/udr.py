@@ -46,7 +46,8 @@ class UDR(KNN):
         Queries to learn from, drawn from the pool; those of a task t with a chance in
         proportion to √(size of t).
     mined : int
-        Candidates of a query; BM25's in the first round.
+        Candidates of a query; BM25's in the first round, and the nearest by cosine where
+        those are too few.
     rounds : int
     rank_weight : float
         λ of λ L_rank + (1 − λ) L_batch.
@@ -156,14 +157,19 @@ class UDR(KNN):
         fingerprint = embedder_of(self.embedder).fingerprint
         how = self._fitting()
         queries = [stock.examples[i].prompt for i in self.places_[rows]]
-        found = self._first(stock, queries)
+        points = asked.astype(np.float32)
+        near = _nearest(points[rows], points, self.places_, 2 * self.mined + stock.copies(queries))
+        found = [
+            _first_then(one, other)
+            for one, other in zip(self._first(stock, queries), near, strict=True)
+        ]
         seen: list[Feedback] = []
         for round_number in range(self.rounds):
             lists = self._ordered(stock, rows, found, tasks)
             if lists is None:
                 break
-            learnt, ranking = lists
-            seen.append(Feedback(asked[learnt], shown[ranking], tasks[learnt]))
+            learnt, ranking, gains = lists
+            seen.append(Feedback(asked[learnt], shown[ranking], gains, tasks[learnt]))
             maps = fit_maps(_joined(seen), replace(how, seed=self.seed + round_number), fingerprint)
             points = (shown @ maps.shown).astype(np.float32)
             at = (asked[rows] @ maps.query).astype(np.float32)
@@ -213,10 +219,11 @@ class UDR(KNN):
         rows: npt.NDArray[np.int64],
         found: list[Ranked],
         tasks: npt.NDArray[np.int64],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-        """Ask the model; return the queries that have enough candidates, and these, best first.
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
+        """Ask the model; return queries, their candidates, best first, and what these gained.
 
-        Both as places among `places_`; candidates are of the query's own task.
+        The first two as places among `places_`; candidates are of the query's own task, and
+        queries that have too few are left out.
         """
         at = np.full(len(stock), -1)
         at[self.places_] = np.arange(len(self.places_))
@@ -235,8 +242,10 @@ class UDR(KNN):
         able = [i for i, some in enumerate(mined) if len(some) >= width]
         ranking = np.array([mined[i][:width] for i in able])
         gains = self._gains(stock, rows[able], ranking)
-        order = np.argsort(-np.nan_to_num(gains, nan=-np.inf), axis=1, kind="stable")
-        return rows[able], np.take_along_axis(ranking, order, axis=1)
+        gains = np.nan_to_num(gains, nan=-np.inf)
+        order = np.argsort(-gains, axis=1, kind="stable")
+        ranking = np.take_along_axis(ranking, order, axis=1)
+        return rows[able], ranking, np.take_along_axis(gains, order, axis=1)
 
     def _gains(
         self, stock: Stock, rows: npt.NDArray[np.int64], ranking: npt.NDArray[np.int64]
@@ -309,11 +318,18 @@ def _nearest(
     return ranked
 
 
+def _first_then(one: Ranked, other: Ranked) -> Ranked:
+    """Return what one ranking has, then what the other adds."""
+    places = np.array([*dict.fromkeys([*one[0].tolist(), *other[0].tolist()])], np.int64)
+    return places, np.full(len(places), np.nan)
+
+
 def _joined(rounds: list[Feedback]) -> Feedback:
     """Return all rounds' feedback as one, cut to the shortest lists."""
     m = min(one.shown.shape[1] for one in rounds)
     return Feedback(
         np.concatenate([one.queries for one in rounds]),
         np.concatenate([one.shown[:, :m] for one in rounds]),
+        np.concatenate([one.gains[:, :m] for one in rounds]),
         np.concatenate([one.group for one in rounds]),
     )

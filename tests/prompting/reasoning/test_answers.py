@@ -24,6 +24,7 @@ from tamis.prompting.reasoning.answers import agreed, cleaned, extract, one_line
         ("Answer: No.", "yes-no", "no"),
         ("The answer is unknown, nobody knows.", "yes-no", None),
         ("So the answer is New York. It is large.", "text", "New York"),
+        ("The answer is red. No: the answer is blue.", "text", "blue"),
         ("Answer:\n  the red one\nBecause.", "text", "the red one"),
         ("The answer is 3.14.", "auto", "3.14"),
         ("The answer is: **$7**", "auto", "7"),
