@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.concurrency.sync import concurrency
 from prefect.runtime import flow_run
 from prefect.settings import (
@@ -28,6 +27,7 @@ from tamis.data.files import home
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
 from tamis.errors import RecipeError, RunError, TamisError
+from tamis.flows.artifacts import publish
 from tamis.flows.compare import run_trials
 from tamis.pipelines import runs
 from tamis.pipelines.compare import designed_for
@@ -271,27 +271,9 @@ def curate(
             design = designed_for(parsed, open_pool(pool), outcomes[-1].kept)
             run_trials(design, run_id, workers=workers, progress=progress)
         runs.write_outcomes(run, outcomes)
-        _publish(run_id, outcomes, report(run_id))
+        publish(run_id, outcomes, report(run_id))
     if keep is not None:
         tidy(keep)
-
-
-def _publish(run_id: str, outcomes: list[Outcome], page: str) -> None:
-    """Show the steps and the way to the report in Prefect's own page."""
-    rows = [
-        {
-            "step": f"{outcome.number} {outcome.method}",
-            "rows": outcome.rows,
-            "kept": outcome.kept,
-            "seconds": round(outcome.seconds, 2),
-            "reused": outcome.reused,
-        }
-        for outcome in outcomes
-    ]
-    create_table_artifact(table=rows, key="tamis-steps", description=f"Steps of run {run_id}")
-    create_link_artifact(
-        link=Path(page).as_uri(), key="tamis-report", link_text=f"Report of {run_id}"
-    )
 
 
 def _as_text(source: Source | None) -> str | None:
