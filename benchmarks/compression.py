@@ -101,6 +101,9 @@ def _model(folder: Path, pool: str, model: str | None) -> tuple[Path, list[str]]
     settings = made / "tokenizer_config.json"  # as transformers 4 names a tokenizer's class
     told = json.loads(settings.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
     settings.write_text(json.dumps(told))
+    written = made / "tokenizer.json"  # llmlingua decodes what it keeps
+    spelt = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    written.write_text(json.dumps(json.loads(written.read_text()) | {"decoder": spelt}))
     return made, texts
 
 
