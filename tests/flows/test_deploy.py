@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,10 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId, FlowRunFilter
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
+from scheduling import eventually, flow_runs, free_port, in_state, start_now
 
 from tamis.data.catalog import catalog
 from tamis.errors import RecipeError, SettingError
@@ -26,116 +24,10 @@ from tamis.pipelines.recipe import Recipe
 pytestmark = pytest.mark.timeout(3600)
 ROOT = Path(__file__).parents[2]
 RECIPE = "name: small\npool: pool.jsonl\nsteps:\n  - clean\n  - random: {k: 5}\n"
-PATIENCE = 900  # a machine that does much else is slow
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def eventually(look, what):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        found = look()
-        if found:
-            return found
-        time.sleep(1)
-    log = Path("serve.log")
-    raise AssertionError(f"waited for {what}\n{log.read_text() if log.exists() else ''}")
-
-
-def ended(process):
-    """End a process and those that it started."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
-    """A real server with its scheduler, which looks for work every second."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}/api"
-    folder = tmp_path_factory.mktemp("scheduler")
-    environment = {
-        **os.environ,
-        "PREFECT_HOME": str(folder),
-        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
-    with (folder / "log").open("wb") as log:
-        started = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-
-    def is_up():
-        assert started.poll() is None, (folder / "log").read_text()
-        try:
-            return httpx.get(f"{address}/health").is_success
-        except httpx.HTTPError:
-            return False
-
-    try:
-        eventually(is_up, "the server")
-        with temporary_settings(updates={PREFECT_API_URL: address}):
-            yield address
-    finally:
-        ended(started)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    rows = [{"instruction": f"say {n}", "output": f"the number is {n}"} for n in range(20)]
-    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return tmp_path
-
-
-@pytest.fixture
-def serving(scheduler, folder):
-    """Start `tamis serve` for a work pool."""
-    started = []
-
-    def serve(work_pool):
-        command = [sys.executable, "-m", "tamis.cli", "serve", "--work-pool", work_pool]
-        environment = {
-            **os.environ, "PREFECT_API_URL": scheduler, "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_WORKER_HEARTBEAT_SECONDS": "2",
-        }  # fmt: skip
-        with (folder / "serve.log").open("wb") as log:
-            started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-        return started[-1]
-
-    yield serve
-    for process in started:
-        ended(process)
 
 
 def recipe(text=RECIPE, **given):
     return Recipe.parse(text, "small.yaml", **given)
-
-
-def flow_runs(deployed):
-    with get_client(sync_client=True) as client:
-        return client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(),
-            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployed.id])),
-        )
-
-
-def in_state(deployed, *names):
-    return [run for run in flow_runs(deployed) if run.state_name in names]
-
-
-def start_now(deployed, **parameters):
-    with get_client(sync_client=True) as client:
-        return client.create_flow_run_from_deployment(deployed.id, parameters=parameters)
 
 
 @pytest.mark.usefixtures("scheduler", "folder")

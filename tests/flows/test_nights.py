@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from test_deploy import eventually, flow_runs, folder, scheduler, serving, start_now  # noqa: F401
+from scheduling import eventually, flow_runs, start_now
 
 from tamis.data.catalog import catalog
 from tamis.flows.deploy import deploy
@@ -67,14 +67,14 @@ def processes_of(flow_run):
     return found
 
 
-def in_state(deployed, flow_run, *names):
+def has_come_to(deployed, flow_run, *names):
     (found,) = [run for run in flow_runs(deployed) if run.id == flow_run.id]
     return found.state_name in names
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 @pytest.mark.usefixtures("scheduler")
-def test_a_week_of_nights(serving, folder, monkeypatch):  # noqa: F811
+def test_a_week_of_nights(serving, folder, monkeypatch):
     from prefect.client.orchestration import get_client
     from prefect.states import Scheduled
 
@@ -92,9 +92,9 @@ def test_a_week_of_nights(serving, folder, monkeypatch):  # noqa: F811
         eventually(lambda: list(home.glob("runs/*")) or None, "the first run")
         _kill_in_the_middle(deployed, flow_run, home, night)
         with get_client(sync_client=True) as client:
-            if not in_state(deployed, flow_run, "Completed"):
+            if not has_come_to(deployed, flow_run, "Completed"):
                 client.set_flow_run_state(flow_run.id, Scheduled(), force=True)
-        completed = partial(in_state, deployed, flow_run, "Completed")
+        completed = partial(has_come_to, deployed, flow_run, "Completed")
         eventually(completed, f"night {night}")
         (newest, *_) = runs.runs()
         assert newest.status == "done"
@@ -125,7 +125,7 @@ def _kill_in_the_middle(deployed, flow_run, home, night):
     def is_there():
         at_work = processes_of(flow_run)
         far_enough = len(list(home.glob("steps/*.parquet"))) >= wanted
-        return (at_work and far_enough) or in_state(deployed, flow_run, "Completed")
+        return (at_work and far_enough) or has_come_to(deployed, flow_run, "Completed")
 
     eventually(is_there, f"the middle of night {night}")
     time.sleep(0.2 * night)
@@ -134,7 +134,9 @@ def _kill_in_the_middle(deployed, flow_run, home, night):
             os.kill(process, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    eventually(lambda: in_state(deployed, flow_run, "Crashed", "Completed"), "the crash to be seen")
+    eventually(
+        lambda: has_come_to(deployed, flow_run, "Crashed", "Completed"), "the crash to be seen"
+    )
     with duckdb.connect(str(home / "catalog.duckdb"), read_only=True) as file:
         assert file.execute("SELECT count(*) FROM runs").fetchall()
     assert catalog().sql("SELECT count(*) FROM selections").fetchall()
