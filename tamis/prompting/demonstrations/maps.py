@@ -109,10 +109,10 @@ class Fitting:
     middle: int = 5
     bottom: int = 1
     rank_weight: float = 0.8
-    rank: int = 32
+    rank: int = 8
     epochs: int = 30
     batch: int = 32
-    learning_rate: float = 1e-2
+    learning_rate: float = 3e-3
     reference: bool = False
     seed: int = 0
 

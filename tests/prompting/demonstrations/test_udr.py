@@ -44,7 +44,7 @@ def precision(retriever, queries):
 def test_it_learns_which_examples_help(method):
     pool, asked = coloured(0), coloured(1, 60)
     before = precision(KNN(embedder=Letters()).fit(pool), asked)
-    learnt = method(embedder=Letters(), lm=Likes(helps), training=80, mined=30, rounds=1)
+    learnt = method(embedder=Letters(), lm=Likes(helps), training=160, mined=40, rounds=1)
     assert before < 0.4
     assert precision(learnt.fit(pool), asked) > before + 0.2
 
