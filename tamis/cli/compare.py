@@ -40,7 +40,7 @@ def compare(
     workers: Workers = CPUS,
     as_json: AsJson = False,
 ) -> None:
-    """Train a small model on each pick: which beats a random draw, and by how much."""
+    """Say which picks train a model better than a random draw."""
     from tamis.flows.compare import compare as compared
     from tamis.report.of_comparison import write_comparison_report
 
