@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["digest", "folder_of", "of_config", "of_files", "of_tokenizer", "of_weights", "seed_of"]
+__all__ = [
+    "digest",
+    "folder_of",
+    "of_config",
+    "of_files",
+    "of_tokenizer",
+    "of_values",
+    "of_weights",
+    "seed_of",
+]
 
 _WEIGHTS_AND_WORDS = {".safetensors", ".bin", ".gguf", ".onnx", ".json", ".model", ".jinja", ".txt"}
 _SAYS_NOTHING = {"_name_or_path", "transformers_version", "_attn_implementation"}
@@ -45,6 +54,15 @@ def of_weights(module: "torch.nn.Module") -> str:
     tensors = [*module.named_parameters(), *module.named_buffers()]
     with ThreadPoolExecutor() as threads:  # hashing releases the interpreter's lock
         return digest(*threads.map(_of_tensor, tensors))
+
+
+def of_values(module: "torch.nn.Module") -> str:
+    """Return the digest of every parameter rounded to bfloat16.
+
+    The same in whatever precision a model is loaded: it says which weights they are, and
+    not how exactly they compute.
+    """
+    return digest(*(_of_tensor((name, p.bfloat16())) for name, p in module.named_parameters()))
 
 
 def of_config(config: Any) -> str:  # noqa: ANN401 - a PreTrainedConfig

@@ -8,7 +8,7 @@ tokens alone, its gradient worked out on the way, so that the logits of a batch 
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,9 +38,13 @@ __all__ = [
     "Pass",
     "Tuning",
     "backward",
+    "computing",
+    "frozen",
     "learner",
+    "merged",
     "passes",
     "sequences",
+    "token_loss",
     "trainable",
     "tune",
     "usual_rate",
@@ -297,8 +301,7 @@ def passes(lm: TransformersLM, pieces: Sequence[Piece], *, apart: bool = False) 
 
 
 def _packed(lm: TransformersLM, pieces: Sequence[Piece], apart: bool) -> Iterator[Pass]:
-    device, dtype = lm.module.device, _computes_in(lm.module)
-    head = lm.module.get_output_embeddings()
+    device = lm.module.device
     # A stem of one token is never shared.
     laid = [Piece(piece.ids, 1) for piece in pieces] if apart else pieces
     for pack in packs(laid, lm.batch_tokens):
@@ -308,27 +311,48 @@ def _packed(lm: TransformersLM, pieces: Sequence[Piece], apart: bool) -> Iterato
             for rows, piece in zip(pack.rows, own, strict=True)
         ]
         targets = np.concatenate([piece.ids[piece.first :] for piece in own])
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        with computing(lm):
             hidden = hidden_states(lm.module, pack)
-        loss = _TokenLoss.apply(
-            hidden[torch.from_numpy(np.concatenate(read)).to(device)].to(dtype),
-            head.weight.to(dtype),
-            None if head.bias is None else head.bias.to(dtype),
-            torch.from_numpy(targets).to(device),
-        )
+        scored = hidden[torch.from_numpy(np.concatenate(read)).to(device)]
+        loss = token_loss(lm, scored, torch.from_numpy(targets).to(device))
         yield Pass(pack.pieces, [(int(rows[0]), int(rows[-1]) + 1) for rows in pack.rows], loss)
 
 
 def _alone(lm: TransformersLM, pieces: Sequence[Piece], apart: bool) -> Iterator[Pass]:
     """Take one sequence after the other, by the model's own forward pass."""
-    device, dtype = lm.module.device, _computes_in(lm.module)
     for i, piece in enumerate(pieces):
-        ids = torch.from_numpy(piece.ids).to(device)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        ids = torch.from_numpy(piece.ids).to(lm.module.device)
+        with computing(lm):
             logits = lm.module(input_ids=ids[None], use_cache=False).logits[0]
         foretold = logits[piece.first - 1 : -1].float()
         loss = functional.cross_entropy(foretold, ids[piece.first :], reduction="sum")
         yield Pass(np.array([i]), [(0, len(ids))], loss)
+
+
+def token_loss(lm: TransformersLM, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the sum of the targets' negative log-probabilities, in nats.
+
+    Parameters
+    ----------
+    lm : TransformersLM
+        Its head foretells; the logits of all targets are never held at once.
+    hidden : tensor of shape (t, hidden)
+        Last states, each of which foretells one target.
+    targets : int64 tensor of shape (t,)
+    """
+    head, dtype = lm.module.get_output_embeddings(), _computes_in(lm.module)
+    bias = None if head.bias is None else head.bias.to(dtype)
+    loss: torch.Tensor = _TokenLoss.apply(hidden.to(dtype), head.weight.to(dtype), bias, targets)
+    return loss
+
+
+def computing(lm: TransformersLM) -> AbstractContextManager[None]:
+    """Return the precision in which the layers compute while a model is trained."""
+    dtype = _computes_in(lm.module)
+    precision: AbstractContextManager[None] = torch.autocast(
+        lm.module.device.type, dtype, enabled=dtype != torch.float32
+    )
+    return precision
 
 
 class _TokenLoss(torch.autograd.Function):  # type: ignore[misc]
@@ -411,16 +435,45 @@ def learner(lm: TransformersLM, lora: int | None, seed: int) -> TransformersLM:
     seed : int
         Of LoRA's first weights.
     """
-    with lm._turn:  # the configuration is as its owner left it
-        if lora is None:
+    if lora is not None:
+        tuned = frozen(lm)
+        _add_lora(tuned.module, lora, seed, lm.name)
+    else:
+        with lm._turn:
             module = copy.deepcopy(lm.module).float().requires_grad_()
-        else:
-            shared = {id(p): _still(p) for p in lm.module.parameters()}
-            module = copy.deepcopy(lm.module, shared)
-            _add_lora(module, lora, seed, lm.name)
-    tuned = TransformersLM(module, tokenizer=lm.tokenizer, batch_tokens=lm.batch_tokens)
+        tuned = _like(lm, module)
     tuned.name = f"{lm.name}, tuned"
     return tuned
+
+
+def frozen(lm: TransformersLM) -> TransformersLM:
+    """Return a copy that shares the model's weights, none of which learns."""
+    shared = {id(p): _still(p) for p in lm.module.parameters()}
+    with lm._turn:  # the configuration is as its owner left it
+        return _like(lm, copy.deepcopy(lm.module, shared))
+
+
+def merged(lm: TransformersLM) -> TransformersLM:
+    """Return a copy in which each LoRA has become part of its linear layer.
+
+    Such a model can be saved, and run by whatever runs its base.
+    """
+    with lm._turn:
+        module = copy.deepcopy(lm.module)
+    for parent in [*module.modules()]:
+        for called, child in [*parent.named_children()]:
+            if isinstance(child, LoRA):
+                added = LORA_SCALE * child.up.detach() @ child.down.detach()
+                child.base.weight.data += added.to(child.base.weight.dtype)
+                setattr(parent, called, child.base)
+    return _like(lm, module)
+
+
+def _like(lm: TransformersLM, module: torch.nn.Module) -> TransformersLM:
+    """Return a language model that is `lm` but for its network."""
+    other = TransformersLM(module, tokenizer=lm.tokenizer, batch_tokens=lm.batch_tokens)
+    other.name = lm.name
+    return other
 
 
 def usual_rate(lm: TransformersLM, lora: int | None) -> float:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tamis.prompting.compression import compress as compress
     from tamis.prompting.compression import compress_messages as compress_messages
+    from tamis.prompting.soft import SummaryVectors as SummaryVectors
 
 _HOMES = {
     "compress": "tamis.prompting.compression",
     "compress_messages": "tamis.prompting.compression",
+    "SummaryVectors": "tamis.prompting.soft",
 }
-_ROOMS = {"compression", "demonstrations", "generation", "reasoning"}
+_ROOMS = {"compression", "demonstrations", "generation", "reasoning", "soft"}
 
 __all__ = [*_HOMES]
 

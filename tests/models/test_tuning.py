@@ -170,3 +170,20 @@ def test_a_model_without_linear_layers_takes_no_lora(tiny_tokenizer):
     with pytest.raises(ModelError, match="no linear layers for LoRA"):
         tune(gpt2, PROMPTS, RESPONSES, lora=4, progress=False)
     assert np.isfinite(nats(tune(gpt2, PROMPTS, RESPONSES, progress=False)))
+
+
+def test_a_frozen_copy_shares_the_weights_and_gets_no_gradient(tiny):
+    still = tuning.frozen(tiny)
+    assert still.fingerprint == tiny.fingerprint
+    assert not any(p.requires_grad for p in still.module.parameters())
+    held = {p.data_ptr() for p in still.module.parameters()}
+    assert held == {p.data_ptr() for p in tiny.module.parameters()}
+
+
+def test_a_merged_model_says_what_the_one_with_lora_says(tiny):
+    tuned = learnt(tiny, lora=4, learning_rate=1e-2, epochs=3)
+    merged = tuning.merged(tuned)
+    assert nats(merged) == pytest.approx(nats(tuned), rel=1e-4)
+    assert nats(merged) != pytest.approx(nats(tiny), rel=1e-3)
+    names = [name for name, _ in merged.module.named_parameters()]
+    assert names == [name for name, _ in tiny.module.named_parameters()]

@@ -1,0 +1,148 @@
+"""Compressors whose vectors stand before a prompt as embeddings: encode, generate, score."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tamis.errors import MissingExtraError, SettingError
+from tamis.models.base import Generation, LanguageModel, Prompt
+from tamis.models.tokens import TextTokenizer
+from tamis.models.transformers import TransformersLM
+from tamis.prompting.soft.base import Ids, SoftCompressor
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtraError("torch", "models") from error
+
+__all__ = ["SoftPrompts", "tokens_of"]
+
+Vectors = npt.NDArray[np.float32]
+
+_READ = 2**14  # characters that are tokenised at once
+
+
+class SoftPrompts(SoftCompressor):
+    """A compressor of text into vectors that a language model reads as embeddings."""
+
+    @property
+    def reader(self) -> TransformersLM:
+        """The language model that reads the vectors."""
+        raise NotImplementedError
+
+    def encode(self, text: str | Iterable[str]) -> Vectors:
+        """Return a text as vectors: float32 of shape (k, hidden)."""
+        raise NotImplementedError
+
+    def generate(
+        self,
+        vectors: Vectors,
+        prompt: Prompt,
+        *,
+        lm: LanguageModel | None = None,
+        **how: Any,  # noqa: ANN401 - the backend's own
+    ) -> Generation:
+        """Answer a prompt that follows the text of the vectors.
+
+        Parameters
+        ----------
+        vectors : float array of shape (k, hidden)
+            What `encode` gave; several texts' may be joined.
+        prompt : str or messages
+        lm : LanguageModel, optional
+            What runs the reader: by default transformers, in this process. A vLLM engine of
+            what `save_reader` wrote, loaded with `enable_prompt_embeds=True`, gives the same.
+        **how
+            As for `LanguageModel.generate`: `max_tokens`, `temperature`, `n`, ….
+        """
+        soft: Any = [self.prompt_embeddings(vectors, prompt)]
+        return (lm or self.reader).generate(soft, **how)[0]
+
+    def prompt_embeddings(self, vectors: Vectors, prompt: Prompt) -> Vectors:
+        """Return what stands for text and prompt: float32 of shape (k + t, hidden).
+
+        Any server that takes prompt embeddings, and runs the reader, takes it.
+        """
+        return self._given(vectors, self._prompt_ids(prompt, len(vectors) > 0))
+
+    def logprobs(self, vectors: Vectors, text: str) -> npt.NDArray[np.float32]:
+        """Return the natural log-probability of each token of a text that follows the vectors.
+
+        Returns
+        -------
+        float32 array of shape (t,)
+
+        Notes
+        -----
+        With no vectors the text stands alone: its first token then has a probability only
+        where the tokenizer puts another before it.
+        """
+        ids = self._prompt_ids(text, len(vectors) > 0)
+        given = self._given(vectors, ids)
+        before = len(given) - len(ids)
+        first = max(before, 1)  # the first of all is foretold by nothing
+        module = self.reader.module
+        with torch.inference_mode():
+            soft = torch.from_numpy(given).to(module.device, module.dtype)
+            states = module.base_model(inputs_embeds=soft[None], use_cache=False)[0][0]
+            logits = module.get_output_embeddings()(states[first - 1 : -1]).float()
+            right = torch.from_numpy(ids[first - before :]).to(logits.device)
+            told = logits.log_softmax(-1).gather(1, right[:, None])[:, 0]
+        found: npt.NDArray[np.float32] = told.cpu().numpy()
+        return found
+
+    def _given(self, vectors: Vectors, ids: Ids) -> Vectors:
+        rows = self._embedded(torch.from_numpy(ids).to(self.base.module.device))
+        words = rows.float().cpu().numpy()
+        return np.concatenate([self._checked(vectors), *self._before_prompt(), words])
+
+    def _before_prompt(self) -> list[Vectors]:
+        """Return the embeddings that part the vectors from the prompt."""
+        return []
+
+    def _prompt_ids(self, prompt: Prompt, follows: bool) -> Ids:
+        """Return a prompt's tokens; one that follows vectors does not begin a text."""
+        text = TextTokenizer(self.base.tokenizer, self.base.name)
+        ids = text.encode([prompt])[0].ids
+        leading = len(text.leading)
+        begins = leading > 0 and ids[:leading].tolist() == text.leading
+        return ids[leading:] if follows and begins else ids
+
+    def _checked(self, vectors: Vectors) -> Vectors:
+        width = int(self.base.module.config.hidden_size)
+        vectors = np.asarray(vectors, np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != width:
+            raise SettingError(
+                f"{self.name}: vectors of shape {vectors.shape}; give what encode returned, "
+                f"of shape (k, {width})"
+            )
+        return vectors
+
+
+def tokens_of(lm: TransformersLM, text: str | Iterable[str]) -> Iterator[Ids]:
+    """Yield the tokens of a text, a few thousand at a time, begun as its tokenizer begins one.
+
+    A text is tokenised in parts that end at blanks, wherever it was cut when it was given.
+    """
+    reader = TextTokenizer(lm.tokenizer, lm.name)
+    for number, part in enumerate(_parts(text)):
+        [encoded] = reader.encode([part])
+        yield encoded.ids[encoded.start if number else 0 :]
+
+
+def _parts(text: str | Iterable[str]) -> Iterator[str]:
+    if isinstance(text, str):
+        whole = text
+        text = (whole[begin : begin + _READ] for begin in range(0, len(whole), _READ))
+    held = ""
+    for piece in text:
+        held += piece
+        while len(held) > _READ:
+            blank = max(held.rfind(" ", 1, _READ), held.rfind("\n", 1, _READ))
+            cut = blank if blank > 0 else _READ
+            yield held[:cut]
+            held = held[cut:]
+    if held:
+        yield held

@@ -1,0 +1,258 @@
+"""AutoCompressors: a model writes summary vectors after each segment of a text, and reads them.
+
+    σ_i = states at the κ summary tokens of [σ_<i ; segment i ; κ summary tokens]
+    loss = −Σ_i Σ_t ln p(x_t of segment i | its tokens before t, σ_<i)
+
+Chevalier et al., arXiv 2305.14788. As in the released code, the last token of a segment
+foretells the first of the next, and gradients cross one hand-over in every two. Departures:
+vectors have positions like any embedding (the released code gives them none), so that servers
+that take prompt embeddings read them as they are; and no more than `memory` segments' vectors
+are kept, so that a text of any length is read in bounded memory.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tamis.errors import MissingExtraError, SettingError
+from tamis.models.base import LanguageModel
+from tamis.models.transformers import TransformersLM
+from tamis.prompting.soft.base import Ids, Loss, last_states
+from tamis.prompting.soft.prompts import SoftPrompts, Vectors, tokens_of
+from tamis.prompting.soft.training import fit, windows
+
+try:
+    import torch
+
+    from tamis.models.tuning import merged, token_loss, trainable
+except ImportError as error:
+    raise MissingExtraError("transformers", "models") from error
+
+__all__ = ["SummaryVectors", "segment_lengths"]
+
+_SUBSTEP = 2  # segments that a gradient crosses
+_LEAST = 2  # tokens of a segment
+
+
+class SummaryVectors(SoftPrompts):
+    """Compress text of any length into summary vectors, after AutoCompressors.
+
+    Parameters
+    ----------
+    base : LanguageModel or str
+        Of the transformers backend.
+    slots : int
+        Vectors a segment.
+    segment : int
+        Tokens a segment.
+    memory : int
+        Segments whose vectors are kept. Those of older ones are dropped, when later segments
+        have read them; 1 is a recurrent memory transformer.
+    lora : int
+        Rank of what is learnt beside the vectors' own embeddings.
+    seed : int
+        Of the first weights.
+
+    See Also
+    --------
+    ICAE : its vectors are read by the base model as it is.
+
+    Examples
+    --------
+    >>> sv = SummaryVectors.from_pretrained("bundled")  # doctest: +SKIP
+    >>> z = sv.encode(open("minutes.txt").read())       # doctest: +SKIP
+    >>> sv.generate(z, "Question: …").text              # doctest: +SKIP
+
+    References
+    ----------
+    Chevalier et al., arXiv 2305.14788; Bulatov et al., arXiv 2207.06881 (`memory=1`).
+    """
+
+    name: ClassVar[str] = "summary-vectors"
+
+    def __init__(
+        self,
+        base: LanguageModel | str = "bundled",
+        *,
+        slots: int = 50,
+        segment: int = 256,
+        memory: int = 3,
+        lora: int = 16,
+        seed: int = 0,
+    ) -> None:
+        lm = trainable(base, self.name)
+        end = lm.tokenizer.eos_token_id or 0
+        written = lm.module.get_input_embeddings().weight[end].detach().float()
+        own = torch.nn.ParameterDict({"summary": written.repeat(slots, 1)})
+        super().__init__(
+            base, own, lora=lora, seed=seed, slots=slots, segment=segment, memory=memory
+        )
+        self.longest = lm.context - (memory + 1) * slots
+        if segment > self.longest or segment <= _LEAST:
+            raise SettingError(
+                f"{self.name}: segment={segment}, slots={slots}, memory={memory}: a segment of "
+                f"{_LEAST + 1} to {self.longest} tokens fits the context of {lm.context}"
+            )
+
+    @property
+    def reader(self) -> TransformersLM:
+        """The model that writes the vectors: the same reads them."""
+        return self.lm
+
+    @classmethod
+    def train(
+        cls,
+        base: LanguageModel | str,
+        texts: Sequence[str],
+        output_dir: str | Path,
+        *,
+        epochs: int = 1,
+        learning_rate: float | None = None,
+        batch_tokens: int | None = None,
+        progress: bool = True,
+        **settings: Any,  # noqa: ANN401 - of the class
+    ) -> Self:
+        """Train summary vectors on texts, and save them in `output_dir`.
+
+        Parameters
+        ----------
+        base : LanguageModel or str
+            Left as it is.
+        texts : sequence of str
+            Long ones: a text is cut into windows of `memory + 1` segments, whose lengths are
+            drawn anew each time.
+        output_dir : str or Path
+        epochs, learning_rate, batch_tokens, progress
+            As for `tamis.models.tuning.tune`.
+        **settings
+            As for the class: `slots`, `segment`, `memory`, `lora`, `seed`.
+        """
+        made = cls(base, **settings)
+        ids = [np.concatenate([*tokens_of(made.base, text)]) for text in texts if text]
+        length = (made.settings["memory"] + 1) * made.settings["segment"]
+        fit(
+            made, windows(ids, length, 2 * (_LEAST + 1)), epochs=epochs, progress=progress,
+            learning_rate=learning_rate, batch_tokens=batch_tokens, seed=made.settings["seed"],
+        )  # fmt: skip
+        made.save(output_dir)
+        return made
+
+    def encode(self, text: str | Iterable[str]) -> Vectors:
+        """Return a text's summary vectors, the newest last.
+
+        Parameters
+        ----------
+        text : str or iterable of str
+            A text, or its parts one after the other: the cuts change nothing.
+
+        Returns
+        -------
+        float32 array of shape (slots · min(segments, memory), hidden)
+        """
+        device, dtype = self.base.module.device, self.base.module.dtype
+        soft = self.own["summary"].new_empty(1, 0, self.own["summary"].shape[1])
+        with self.lm._turn, self.lm._fast():
+            for ids in _cut(tokens_of(self.base, text), self.settings["segment"]):
+                words = self._embedded(torch.from_numpy(ids).to(device))
+                read = torch.cat([soft, words[None], self._asked(1)], dim=1).to(dtype)
+                states = self.lm.module.base_model(inputs_embeds=read, use_cache=False)[0]
+                soft = self._kept(soft, states[:, -self.settings["slots"] :].float())
+        vectors: Vectors = soft[0].cpu().numpy()
+        return vectors
+
+    def save_reader(self, folder: str | Path) -> None:
+        """Write the language model that reads the vectors, for transformers and for vLLM.
+
+        `tamis.models.load("vllm:FOLDER?enable_prompt_embeds=true")` is then an `lm=` for
+        `generate`.
+        """
+        whole = merged(self.lm)
+        whole.module.save_pretrained(folder)
+        whole.tokenizer.save_pretrained(folder)
+
+    def losses(self, rows: Sequence[Ids], draw: np.random.Generator) -> Iterator[Loss]:
+        """Yield the loss of every two segments, whose lengths are drawn."""
+        ids = self._batch(rows)
+        count = min(self.settings["memory"] + 1, ids.shape[1] // (_LEAST + 1))
+        lengths = segment_lengths(ids.shape[1], count, self.longest, draw)
+        yield from self._substeps(ids, self._embedded(ids), lengths)
+
+    def _substeps(
+        self, ids: torch.Tensor, words: torch.Tensor, lengths: npt.NDArray[np.int64]
+    ) -> Iterator[Loss]:
+        soft, begin = words[:, :0].float(), 0
+        for first in range(0, len(lengths), _SUBSTEP):
+            soft, told, right = soft.detach(), [], []
+            for number in range(first, min(first + _SUBSTEP, len(lengths))):
+                end = begin + int(lengths[number])
+                more = [self._asked(len(ids))] if end < ids.shape[1] else []
+                states = last_states(self.lm, torch.cat([soft, words[:, begin:end], *more], dim=1))
+                targets = ids[:, begin + 1 : end + 1]
+                at = soft.shape[1]
+                told.append(states[:, at : at + targets.shape[1]].flatten(0, 1))
+                right.append(targets.flatten())
+                soft = self._kept(soft, states[:, at + end - begin :].float())
+                begin = end
+            targets = torch.cat(right)
+            yield token_loss(self.lm, torch.cat(told), targets), len(targets)
+
+    def _asked(self, count: int) -> torch.Tensor:
+        """Return the summary tokens' embeddings, for each of `count` rows."""
+        asked: torch.Tensor = self.own["summary"].expand(count, -1, -1)
+        return asked
+
+    def _kept(self, soft: torch.Tensor, written: torch.Tensor) -> torch.Tensor:
+        """Join what was written to what is remembered; the oldest goes when that is full."""
+        room = self.settings["memory"] * self.settings["slots"]
+        return torch.cat([soft, written], dim=1)[:, -room:]
+
+
+def segment_lengths(
+    total: int, count: int, longest: int, draw: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw the lengths of segments that make up `total` tokens.
+
+    Parameters
+    ----------
+    total : int
+    count : int
+        Of segments; `total` is at least three times that.
+    longest : int
+        Tokens of one, at most; `total` is at most `count` times that.
+    draw : numpy Generator
+
+    Returns
+    -------
+    int64 array of shape (count,)
+        Each at least `max(ceil((total − longest) / (count − 1)), 2)`: then no other is longer
+        than `longest`.
+
+    References
+    ----------
+    arXiv 2305.14788, the sampler of the released trainer.
+    """
+    if count <= 1:
+        return np.array([total])
+    least = max(math.ceil((total - longest) / (count - 1)), _LEAST)
+    free = total - count * least
+    if free < count - 1:
+        return np.diff(np.arange(count + 1) * total // count)
+    breaks = np.sort(draw.choice(free, count - 1, replace=False))
+    lengths: npt.NDArray[np.int64] = np.diff([0, *breaks, free]) + least
+    return lengths
+
+
+def _cut(parts: Iterable[Ids], length: int) -> Iterator[Ids]:
+    """Yield the tokens of all parts, `length` at a time; the last may be fewer."""
+    held = np.empty(0, np.int64)
+    for part in parts:
+        held = np.concatenate([held, part])
+        while len(held) >= length:
+            yield held[:length]
+            held = held[length:]
+    if len(held):
+        yield held
