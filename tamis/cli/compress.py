@@ -1,14 +1,16 @@
 """`tamis compress`: a prompt in, a shorter one out."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from tamis.cli.app import AsJson, Set, command, settings_of
+from tamis.cli.proof import advise_on, check_compression
 from tamis.cli.screen import print_json
 from tamis.errors import DataError, NoSuchFileError
 
@@ -44,29 +46,56 @@ def compress(
     reference: Annotated[
         bool, typer.Option("--reference", help="As the authors' code does it.")
     ] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="DATA", help="Instead: are answers to its prompts still likely?"),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Of --check: so many, drawn.")] = 100,
+    advise: Annotated[
+        bool, typer.Option("--advise", help="Instead: would it save time or money?")
+    ] = False,
+    server: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Reads the result: openai:ID?base_url=…")
+    ] = None,
+    answer_tokens: Annotated[int, typer.Option(min=1, help="Of --advise: a usual answer.")] = 200,
+    hourly: Annotated[float, typer.Option(help="Of --advise: what this machine costs.")] = 0.0,
     settings: Set = None,
     as_json: AsJson = False,
 ) -> None:
     """Shorten a prompt; the text goes to stdout, what was saved to stderr."""
+    how = {
+        "rate": rate,
+        "target_tokens": target_tokens,
+        "method": method,
+        "keep": keep or (),
+        "structure": structure,
+        "tokenizer": tokenizer,
+        "lm": lm,
+        "seed": seed,
+        "reference": reference,
+        **settings_of(settings),
+    }
+    if check is not None:
+        check_compression(check, rows, server or lm, as_json, **how)
+        return
+    texts = [_read(name) for name in files or ["-"]]
+    prompt = {
+        "prompt": texts[0] if len(texts) == 1 else "",
+        "contexts": texts if len(texts) > 1 else None,
+        "question": question,
+        "instruction": instruction,
+    }
+    if advise:
+        advise_on(prompt, server, answer_tokens, hourly, as_json, **how)
+        return
+    _shorten(prompt, as_json, **how)
+
+
+def _shorten(prompt: Mapping[str, Any], as_json: bool, **how: Any) -> None:  # noqa: ANN401
     from tamis.prompting import compress as shorten
 
-    texts = [_read(name) for name in files or ["-"]]
-    done = shorten(
-        texts[0] if len(texts) == 1 else "",
-        contexts=texts if len(texts) > 1 else None,
-        rate=rate,
-        target_tokens=target_tokens,
-        method=method,
-        question=question,
-        instruction=instruction,
-        keep=keep or (),
-        structure=structure,
-        tokenizer=tokenizer,
-        lm=lm,
-        seed=seed,
-        reference=reference,
-        **settings_of(settings),
-    )
+    method = how["method"]
+    done = shorten(**prompt, **how)
     if as_json:
         names = ("text", "tokens", "original_tokens", "rate", "ratio", "kept", "model_tokens")
         print_json({"method": method, **{name: getattr(done, name) for name in names}})

@@ -4,13 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tamis.prompting.compression import advise as advise
     from tamis.prompting.compression import compress as compress
     from tamis.prompting.compression import compress_messages as compress_messages
+    from tamis.prompting.compression import evaluate_compression as evaluate_compression
     from tamis.prompting.soft import SummaryVectors as SummaryVectors
 
 _HOMES = {
+    "advise": "tamis.prompting.compression",
     "compress": "tamis.prompting.compression",
     "compress_messages": "tamis.prompting.compression",
+    "evaluate_compression": "tamis.prompting.compression",
     "SummaryVectors": "tamis.prompting.soft",
 }
 _ROOMS = {"compression", "demonstrations", "generation", "reasoning", "soft"}

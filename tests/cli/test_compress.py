@@ -78,3 +78,44 @@ def test_bytes_that_are_no_text_are_named(run, tmp_path, words):
     code, _, err = run(path, *words)
     assert code == 1
     assert "byte 2 is not UTF-8" in err
+
+
+@pytest.fixture
+def data(tmp_path):
+    rows = [{"prompt": TEXT, "response": answer} for answer in ("Ada", "program", "東京")]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_check_stands_beside_the_baselines(run, data, words, tiny_folder):
+    reader = ["--server", f"transformers:{tiny_folder}"]
+    code, out, _ = run("--check", data, "--rate", 0.5, *words, *reader, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["prompts"] == 3
+    by = {row["method"]: row for row in told["methods"]}
+    assert list(by) == ["truncate", "random", "whole", "nothing"]
+    assert by["whole"]["answer_survival"] == 1
+    assert by["truncate"]["rate"] == pytest.approx(0.5, abs=0.1)
+    assert by["whole"]["answer_logprob"] < 0
+    code, out, _ = run("--check", data, "--rate", 0.5, *words, *reader)
+    assert code == 0
+    assert "answer kept" in out
+
+
+def test_advise_says_it_in_words_and_in_figures(run, file, words, tiny_folder):
+    server = ["--server", f"transformers:{tiny_folder}", "--answer-tokens", 2]
+    code, out, err = run(file, "--advise", *words, *server)
+    assert (code, err) == (0, "")
+    assert "compress" in out
+    told = json.loads(run(file, "--advise", "--rate", 0.25, *words, *server, "--json")[1])
+    assert told["rate"] == 0.25
+    assert told["seconds_saved"] < 10
+    assert told["pays"] == (told["seconds_saved"] > 0)
+
+
+def test_advise_without_a_server_is_a_wrong_call(run, file, words):
+    code, _, err = run(file, "--advise", *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--server" in err

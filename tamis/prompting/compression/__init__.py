@@ -7,9 +7,20 @@
 'one two three'
 """
 
+from tamis.prompting.compression.advice import advise
+from tamis.prompting.compression.evaluation import evaluate_compression
 from tamis.prompting.compression.messages import compress_messages
 from tamis.prompting.compression.methods import get, names
 from tamis.prompting.compression.press import compress
 from tamis.prompting.compression.result import Compressed, CompressedMessages
 
-__all__ = ["Compressed", "CompressedMessages", "compress", "compress_messages", "get", "names"]
+__all__ = [
+    "Compressed",
+    "CompressedMessages",
+    "advise",
+    "compress",
+    "compress_messages",
+    "evaluate_compression",
+    "get",
+    "names",
+]

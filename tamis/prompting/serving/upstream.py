@@ -12,7 +12,7 @@ try:
     from starlette.requests import Request
     from starlette.types import Send
 except ImportError as error:
-    raise MissingExtraError("httpx", "openai") from error
+    raise MissingExtraError("httpx", "ui") from error
 
 __all__ = ["Broken", "Upstream"]
 
