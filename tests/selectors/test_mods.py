@@ -200,7 +200,9 @@ def test_a_quarter_of_k_are_seeds(lm):
     assert stages.count("seed") == 1
     assert stages.count("necessary") == 4
     alone = needing(lm).select(HARD, 1)
+    assert len(alone) == 1
     assert alone.signals["stage"].drop_null().to_pylist() == ["seed"]
+    assert "necessary, but there was no room left" in alone.reasons
 
 
 def test_a_prompt_that_is_longer_than_the_context_is_not_answered(lm):
