@@ -7,7 +7,8 @@ import pytest
 from tamis.errors import SettingError
 from tamis.models.base import Generation
 from tamis.prompting import advise
-from tamis.prompting.compression.advice import Advice, Speed, measure_compressor, measure_server
+from tamis.prompting.compression.advice import Advice
+from tamis.prompting.compression.speeds import Speed, measure_compressor, measure_server
 
 
 def advice(**changed):

@@ -1,5 +1,6 @@
 """The proxy on real sockets: what it changes, what it leaves alone, and how it bears trouble."""
 
+import gzip
 import json
 import logging
 import socket
@@ -141,6 +142,19 @@ def test_an_answer_is_streamed_as_it_comes(started, upstream):
             arrived.append((part, time.monotonic()))
     assert [part for part, _ in arrived] == upstream.parts
     assert arrived[-1][1] - arrived[0][1] > 0.3  # two pauses: nothing was held back
+
+
+def test_a_packed_answer_stays_packed(started, upstream):
+    upstream.headers = [(b"content-encoding", b"gzip")]
+    upstream.parts = [gzip.compress(b"a long answer " * 100)]
+    url = started()
+    with httpx.stream("GET", f"{url}/v1/models", headers={"Accept-Encoding": "gzip"}) as answer:
+        assert b"".join(answer.iter_raw()) == upstream.parts[0]
+    assert upstream.seen[0][2][b"accept-encoding"] == b"gzip"
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as client:
+        client.sendall(b"GET /v1/models HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        b"".join(iter(lambda: client.recv(65536), b""))
+    assert upstream.seen[1][2][b"accept-encoding"] == b"identity"  # who takes none gets none
 
 
 def test_64_clients_at_once_each_get_their_own(started, upstream):
