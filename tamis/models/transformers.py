@@ -165,7 +165,7 @@ class TransformersLM:
         held = [i for i, text in enumerate(encoded) if len(text.ids)]
         # One token more than is read: the last of a piece is only foretold.
         pieces = [Piece(np.append(encoded[i].ids[: self.context], 0), 1) for i in held]
-        with self._turn, self._fast():
+        with self.inference():
             for pack in packs(pieces, self.batch_tokens if self.packable else 1):
                 hidden = self._hidden(pack).float().cpu().numpy()
                 for i, rows in zip(pack.pieces, pack.rows, strict=True):
@@ -178,8 +178,14 @@ class TransformersLM:
         ids = torch.from_numpy(pack.ids)[None].to(self.module.device)  # a sequence of its own
         return self.module.base_model(input_ids=ids, use_cache=False)[0][0]
 
-    def _run(self, pieces: list[Piece]) -> list[Floats]:
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        """Let a caller run `module` itself: alone, without gradients, and as fast as we do."""
         with self._turn, self._fast():
+            yield
+
+    def _run(self, pieces: list[Piece]) -> list[Floats]:
+        with self.inference():
             return self._packed(pieces) if self.packable else self._alike(pieces)
 
     def _packed(self, pieces: list[Piece]) -> list[Floats]:
