@@ -46,6 +46,7 @@ __all__ = [
     "sequences",
     "token_loss",
     "trainable",
+    "training",
     "tune",
     "usual_rate",
 ]
@@ -199,7 +200,7 @@ class Tuning:
             batches, desc=f"training {epoch + 1}/{self._epochs}", leave=False,
             disable=None if self._progress else True,
         )  # fmt: skip
-        with self.lm._explained_memory(), _repeatable(self.lm):
+        with training(self.lm):
             for batch in bar:
                 self._step(batch)
                 bar.set_postfix(loss=f"{self.losses[-1]:.3f}", refresh=False)
@@ -515,14 +516,13 @@ def _computes_in(module: torch.nn.Module) -> torch.dtype:
 
 
 @contextmanager
-def _repeatable(lm: TransformersLM) -> Iterator[None]:
-    """Ask a GPU for kernels that sum in one order; a CPU's do."""
-    if lm.module.device.type == "cpu":
-        yield
-        return
+def training(lm: TransformersLM) -> Iterator[None]:
+    """Ask a GPU for kernels that sum in one order, as a CPU's do; explain a lack of memory."""
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if lm.module.device.type != "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        yield
+        with lm._explained_memory():
+            yield
     finally:
         torch.use_deterministic_algorithms(before)

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from tamis.errors import MissingExtraError, ModelError, SettingError, did_you_mean
+from tamis.errors import MissingExtraError, ModelError, SettingError
 from tamis.models import bundled
-from tamis.models.base import LanguageModel
+from tamis.models.base import LanguageModel, Prompt
 from tamis.models.fingerprint import digest, of_tokenizer, of_values
+from tamis.models.tokens import TextTokenizer
 from tamis.models.transformers import TransformersLM
 
 try:
@@ -19,11 +20,11 @@ try:
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    from tamis.models.tuning import computing, frozen, learner, trainable
+    from tamis.models.tuning import computing, learner, trainable
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
-__all__ = ["Ids", "Loss", "SoftCompressor", "last_states"]
+__all__ = ["Ids", "Loss", "SoftCompressor", "following", "last_states"]
 
 Ids = npt.NDArray[np.int64]
 Loss = tuple[torch.Tensor, int]
@@ -53,8 +54,6 @@ class SoftCompressor:
     ----------
     base : TransformersLM
         The model as it was given.
-    decoder : TransformersLM
-        The same weights, which cannot learn.
     lm : TransformersLM
         The model with its additions.
     own : torch.nn.Module
@@ -82,7 +81,7 @@ class SoftCompressor:
         wrong = [f"{key}={n}" for key, n in counts.items() if n < 1 and key != "seed"]
         if wrong:
             raise SettingError(f"{self.name}: {', '.join(wrong)}; give 1 or more")
-        self.lm, self.decoder = learner(self.base, lora, seed), frozen(self.base)
+        self.lm = learner(self.base, lora, seed)
         self.own = own.to(self.base.module.device)
         self.losses_: list[float] = []
 
@@ -140,7 +139,7 @@ class SoftCompressor:
         ModelError
             If the folder holds no compressor of this kind, or the model is another.
         """
-        path = bundled(cls.name) if folder == "bundled" else Path(folder)
+        path = cls._shipped() if folder == "bundled" else Path(folder)
         try:
             config = json.loads((path / _CONFIG).read_text("utf-8"))
             tensors = load_file(path / _WEIGHTS)
@@ -152,7 +151,7 @@ class SoftCompressor:
             ) from error
         if method != cls.name:
             raise ModelError(
-                f"{cls.name}: {path} holds '{method}'; {did_you_mean(method, [cls.name])}"
+                f"{cls.name}: {path} holds '{method}'; load it with the class of that name"
             )
         loaded = cls(name if base is None else base, **settings)
         if config.get("fingerprint") != loaded._of_base():
@@ -162,6 +161,13 @@ class SoftCompressor:
             )
         loaded._fill(tensors, path)
         return loaded
+
+    @classmethod
+    def _shipped(cls) -> Path:
+        try:
+            return bundled(cls.name)
+        except ModelError as error:
+            raise ModelError(f"{cls.name}: none ships with tamis; train one") from error
 
     def _fill(self, tensors: dict[str, torch.Tensor], path: Path) -> None:
         weights = self.weights()
@@ -188,6 +194,14 @@ class SoftCompressor:
         shortest = min(len(row) for row in rows)
         ids = np.stack([row[:shortest] for row in rows])
         return torch.from_numpy(ids).to(self.base.module.device)
+
+
+def following(lm: TransformersLM, prompt: Prompt) -> Ids:
+    """Return the tokens of a prompt that goes on from something, and so does not begin a text."""
+    reader = TextTokenizer(lm.tokenizer, lm.name)
+    ids = reader.encode([prompt])[0].ids
+    begins = ids[: len(reader.leading)].tolist() == reader.leading
+    return ids[len(reader.leading) :] if begins else ids
 
 
 def last_states(lm: TransformersLM, embeddings: torch.Tensor) -> torch.Tensor:

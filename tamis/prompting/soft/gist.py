@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.errors import MissingExtraError
-from tamis.models.base import LanguageModel
+from tamis.models.base import LanguageModel, Prompt
 from tamis.prompting.soft.base import Ids, Loss, SoftCompressor
 from tamis.prompting.soft.prompts import tokens_of
 from tamis.prompting.soft.rows import Row, rows_of
@@ -120,13 +120,13 @@ class Gist(SoftCompressor):
             np.concatenate([np.empty(0, np.int64), *tokens_of(self.base, instruction)]),
             np.full(self.settings["tokens"], self.token),
         )
-        with torch.inference_mode():
+        with self.lm.inference():
             given = self._gisted(torch.from_numpy(ids)[None].to(self.base.module.device))
             read = self.lm.module.base_model(inputs_embeds=given, use_cache=True)
             at = torch.arange(len(ids) - self.settings["tokens"], len(ids), device=given.device)
             return kept(read.past_key_values, at[None], len(ids))
 
-    def generate(self, states: KeptStates, prompt: str, *, max_tokens: int = 64) -> str:
+    def generate(self, states: KeptStates, prompt: Prompt, *, max_tokens: int = 64) -> str:
         """Return the likeliest answer to a prompt that follows the instruction."""
         return answer(self.lm, states, prompt, max_tokens)
 

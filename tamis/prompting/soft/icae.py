@@ -26,7 +26,7 @@ from tamis.prompting.soft.training import fit, windows
 try:
     import torch
 
-    from tamis.models.tuning import token_loss, trainable
+    from tamis.models.tuning import frozen, token_loss, trainable
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
@@ -88,6 +88,7 @@ class ICAE(SoftPrompts):
         super().__init__(
             base, own, lora=lora, seed=seed, slots=slots, ratio=ratio, lm_ratio=lm_ratio
         )
+        self.decoder = frozen(self.base)
         if slots * (ratio + 1) > lm.context:
             raise SettingError(
                 f"{self.name}: slots={slots}, ratio={ratio}: a span and its slots are "
@@ -166,7 +167,7 @@ class ICAE(SoftPrompts):
         ids = np.concatenate([np.empty(0, np.int64), *tokens_of(self.base, text)])
         if not len(ids):
             return np.empty((0, self.own["memory"].shape[1]), np.float32)
-        with torch.inference_mode():
+        with self.lm.inference():
             given = torch.from_numpy(ids)[None].to(self.base.module.device)
             slots: Vectors = self._written(given)[0].float().cpu().numpy()
         return slots

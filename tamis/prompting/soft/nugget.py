@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.errors import MissingExtraError, SettingError
-from tamis.models.base import LanguageModel
+from tamis.models.base import LanguageModel, Prompt
 from tamis.prompting.soft.base import Ids, Loss, SoftCompressor
 from tamis.prompting.soft.prompts import tokens_of
 from tamis.prompting.soft.states import KeptStates, answer, cache_of, kept, logprobs_after
@@ -28,7 +28,7 @@ try:
     import torch
     from transformers import DynamicCache
 
-    from tamis.models.tuning import computing, token_loss, trainable
+    from tamis.models.tuning import computing, frozen, token_loss, trainable
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
@@ -92,6 +92,7 @@ class Nugget(SoftCompressor):
         super().__init__(
             base, scorer, lora=lora, seed=seed, share=share, layer=layer, lm_ratio=lm_ratio
         )
+        self.decoder = frozen(self.base)
 
     @classmethod
     def train(
@@ -131,11 +132,11 @@ class Nugget(SoftCompressor):
                 f"{self.name}: the text has {len(ids)} tokens, but {self.base.name} reads "
                 f"{self.base.context}; give it in parts"
             )
-        with torch.inference_mode():
+        with self.lm.inference():
             cache, rows, _ = self._read(torch.from_numpy(ids)[None].to(self.base.module.device))
             return kept(cache, rows, len(ids))
 
-    def generate(self, states: KeptStates, prompt: str, *, max_tokens: int = 64) -> str:
+    def generate(self, states: KeptStates, prompt: Prompt, *, max_tokens: int = 64) -> str:
         """Return the likeliest answer to a prompt that follows the text."""
         return answer(self.decoder, states, prompt, max_tokens)
 

@@ -10,7 +10,7 @@ from tamis.errors import MissingExtraError, SettingError
 from tamis.models.base import Generation, LanguageModel, Prompt
 from tamis.models.tokens import TextTokenizer
 from tamis.models.transformers import TransformersLM
-from tamis.prompting.soft.base import Ids, SoftCompressor
+from tamis.prompting.soft.base import Ids, SoftCompressor, following
 
 try:
     import torch
@@ -65,7 +65,7 @@ class SoftPrompts(SoftCompressor):
 
         Any server that takes prompt embeddings, and runs the reader, takes it.
         """
-        return self._given(vectors, self._prompt_ids(prompt, len(vectors) > 0))
+        return self._given(vectors, self._ids(vectors, prompt))
 
     def logprobs(self, vectors: Vectors, text: str) -> npt.NDArray[np.float32]:
         """Return the natural log-probability of each token of a text that follows the vectors.
@@ -79,12 +79,15 @@ class SoftPrompts(SoftCompressor):
         With no vectors the text stands alone: its first token then has a probability only
         where the tokenizer puts another before it.
         """
-        ids = self._prompt_ids(text, len(vectors) > 0)
+        return self.logprobs_of(vectors, self._ids(vectors, text))
+
+    def logprobs_of(self, vectors: Vectors, ids: Ids) -> npt.NDArray[np.float32]:
+        """Return the log-probability of each token that follows the vectors; as `logprobs`."""
         given = self._given(vectors, ids)
         before = len(given) - len(ids)
         first = max(before, 1)  # the first of all is foretold by nothing
         module = self.reader.module
-        with torch.inference_mode():
+        with self.reader.inference():
             soft = torch.from_numpy(given).to(module.device, module.dtype)
             states = module.base_model(inputs_embeds=soft[None], use_cache=False)[0][0]
             logits = module.get_output_embeddings()(states[first - 1 : -1]).float()
@@ -102,13 +105,11 @@ class SoftPrompts(SoftCompressor):
         """Return the embeddings that part the vectors from the prompt."""
         return []
 
-    def _prompt_ids(self, prompt: Prompt, follows: bool) -> Ids:
-        """Return a prompt's tokens; one that follows vectors does not begin a text."""
-        text = TextTokenizer(self.base.tokenizer, self.base.name)
-        ids = text.encode([prompt])[0].ids
-        leading = len(text.leading)
-        begins = leading > 0 and ids[:leading].tolist() == text.leading
-        return ids[leading:] if follows and begins else ids
+    def _ids(self, vectors: Vectors, prompt: Prompt) -> Ids:
+        """Return a prompt's tokens, begun as a text where there are no vectors."""
+        if len(vectors):
+            return following(self.base, prompt)
+        return TextTokenizer(self.base.tokenizer, self.base.name).encode([prompt])[0].ids
 
     def _checked(self, vectors: Vectors) -> Vectors:
         width = int(self.base.module.config.hidden_size)

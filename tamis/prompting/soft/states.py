@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.errors import MissingExtraError, ModelError
+from tamis.models.base import Prompt
 from tamis.models.tokens import TextTokenizer
 from tamis.models.transformers import TransformersLM
-from tamis.prompting.soft.base import Ids
+from tamis.prompting.soft.base import Ids, following
 
 try:
     import torch
@@ -74,7 +75,7 @@ def kept(cache: DynamicCache, rows: torch.Tensor, length: int) -> KeptStates:
     )
 
 
-def answer(lm: TransformersLM, states: KeptStates, prompt: str, max_tokens: int) -> str:
+def answer(lm: TransformersLM, states: KeptStates, prompt: Prompt, max_tokens: int) -> str:
     """Return what the model finds likeliest after the text of the states, and a prompt.
 
     Raises
@@ -82,7 +83,7 @@ def answer(lm: TransformersLM, states: KeptStates, prompt: str, max_tokens: int)
     ModelError
         If the prompt has no token, or all together pass the model's context.
     """
-    ids = _ids(lm, prompt)
+    ids = following(lm, prompt)
     if not len(ids):
         raise ModelError(f"{lm.name}: an empty prompt after kept states; give a few words")
     TextTokenizer(lm.tokenizer, lm.name).check_fits(
@@ -91,7 +92,7 @@ def answer(lm: TransformersLM, states: KeptStates, prompt: str, max_tokens: int)
     ends = lm.module.generation_config.eos_token_id
     ends = ends if isinstance(ends, list) else [ends]
     cache, written = _filled(lm, states), list[int]()
-    with torch.inference_mode():
+    with lm.inference():
         while len(written) < max_tokens:
             logits = _onward(lm, cache, ids, states.length, len(states.positions))[-1]
             token = int(logits.argmax())
@@ -110,19 +111,14 @@ def logprobs_after(lm: TransformersLM, states: KeptStates, text: str) -> Floats:
     float32 array of shape (t − 1,)
         What foretells the first token is not kept.
     """
-    ids = _ids(lm, text)
-    with torch.inference_mode():
+    ids = following(lm, text)
+    with lm.inference():
         cache = _filled(lm, states)
         logits = _onward(lm, cache, ids, states.length, len(states.positions))[:-1]
         right = torch.from_numpy(ids[1:]).to(logits.device)
         told = logits.float().log_softmax(-1).gather(1, right[:, None])[:, 0]
     found: Floats = told.cpu().numpy()
     return found
-
-
-def _ids(lm: TransformersLM, text: str) -> Ids:
-    [encoded] = TextTokenizer(lm.tokenizer, lm.name).encode([text])
-    return encoded.ids[encoded.start :]
 
 
 def _filled(lm: TransformersLM, states: KeptStates) -> DynamicCache:

@@ -124,7 +124,7 @@ class SummaryVectors(SoftPrompts):
             Left as it is.
         texts : sequence of str
             Long ones: a text is cut into windows of `memory + 1` segments, whose lengths are
-            drawn anew each time.
+            drawn anew each time. A text of fewer than six tokens teaches nothing.
         output_dir : str or Path
         epochs, learning_rate, batch_tokens, progress
             As for `tamis.models.tuning.tune`.
@@ -153,10 +153,14 @@ class SummaryVectors(SoftPrompts):
         -------
         float32 array of shape (slots · min(segments, memory), hidden)
         """
+        return self.encode_tokens(tokens_of(self.base, text))
+
+    def encode_tokens(self, parts: Iterable[Ids]) -> Vectors:
+        """Return the summary vectors of tokens, given in parts; as `encode`."""
         device, dtype = self.base.module.device, self.base.module.dtype
         soft = self.own["summary"].new_empty(1, 0, self.own["summary"].shape[1])
-        with self.lm._turn, self.lm._fast():
-            for ids in _cut(tokens_of(self.base, text), self.settings["segment"]):
+        with self.lm.inference():
+            for ids in _cut(parts, self.settings["segment"]):
                 words = self._embedded(torch.from_numpy(ids).to(device))
                 read = torch.cat([soft, words[None], self._asked(1)], dim=1).to(dtype)
                 states = self.lm.module.base_model(inputs_embeds=read, use_cache=False)[0]

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from tamis.errors import DataError, MissingExtraError, ModelError
 from tamis.kernels.draws import uniforms
 from tamis.models.fingerprint import digest, seed_of
-from tamis.models.tuning import usual_rate
+from tamis.models.tuning import training, usual_rate
 from tamis.prompting.soft.base import Ids, SoftCompressor
 
 try:
@@ -76,7 +76,7 @@ def fit(
     bar = tqdm(
         steps, desc=f"training {compressor.name}", leave=False, disable=None if progress else True
     )
-    with lm._explained_memory():
+    with training(lm):
         for done, batch in enumerate(bar):
             rate = peak * min(1, (done + 1) / max(1, _WARM_UP * len(steps)), 1 - done / len(steps))
             optimizer.param_groups[0]["lr"] = rate
