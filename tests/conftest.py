@@ -1,5 +1,6 @@
 import hypothesis  # noqa: F401 - its plug-ins fail once vLLM has frozen the garbage collector
 import pytest
+from browsing import chromium  # noqa: F401 - a fixture of report and ui
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ for _name in (
     "explain",
     "sql",
     "report",
+    "ui",
     "export",
     "deploy",
     "serve",

@@ -43,6 +43,7 @@ __all__ = [
     "RunRecord",
     "Status",
     "catalog",
+    "in_one_line",
     "rebuild",
     "record_run",
     "runs",
@@ -174,7 +175,7 @@ class Catalog:
             define(self._connection, self.home)
             result = self._connection.sql(query)
         except duckdb.Error as error:
-            raise CatalogError(f"sql: {_in_one_line(error)}") from error
+            raise CatalogError(f"sql: {in_one_line(error)}") from error
         return self._connection.sql("SELECT 'done' AS status") if result is None else result
 
     def table(self, query: str) -> pa.Table:
@@ -188,7 +189,7 @@ class Catalog:
         try:
             return self.sql(query).to_arrow_table()
         except duckdb.Error as error:
-            raise CatalogError(f"sql: {_in_one_line(error)}") from error
+            raise CatalogError(f"sql: {in_one_line(error)}") from error
 
 
     def dataset(self, query: str) -> Dataset:
@@ -209,8 +210,8 @@ def _write(home: Path) -> None:
             if isinstance(error, duckdb.FatalException | duckdb.InternalException) or (
                 "corrupt" in str(error).lower()
             ):
-                raise _DamagedError(_in_one_line(error)) from error
-            raise CatalogError(f"{path}: {_in_one_line(error)}") from error
+                raise _DamagedError(in_one_line(error)) from error
+            raise CatalogError(f"{path}: {in_one_line(error)}") from error
 
 
 def _opened(path: Path) -> duckdb.DuckDBPyConnection:
@@ -224,7 +225,7 @@ def _opened(path: Path) -> duckdb.DuckDBPyConnection:
         try:
             return duckdb.connect(path, config={} if path.exists() else _READABLE)
         except duckdb.Error as error:
-            reason = _in_one_line(error)
+            reason = in_one_line(error)
             if _is_refused(reason):
                 raise CatalogError(f"{path}: cannot be written ({reason}); mend that") from error
             if not (isinstance(error, duckdb.ConnectionException) or "lock on file" in reason):
@@ -269,10 +270,10 @@ def _check(connection: duckdb.DuckDBPyConnection, query: str, read_only: bool) -
         )
 
 
-def _in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     r"""Return what DuckDB says, without the picture.
 
-    >>> _in_one_line(ValueError('Catalog Error: No table x!\nDid you mean "y"?\n\nLINE 1: …'))
+    >>> in_one_line(ValueError('Catalog Error: No table x!\nDid you mean "y"?\n\nLINE 1: …'))
     'No table x; did you mean "y"?'
     """
     said = str(error).split("\n\nLINE ")[0]

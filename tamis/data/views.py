@@ -5,6 +5,7 @@ runs        run_id, recipe, status, started, finished (UTC), seed, versions, cos
 examples    example_id, run_id, source, prompt, response, text: the rows of a run's pool
 scores      run_id, step, method, example_id, score, signals: the rows that a step looked at
 selections  run_id, step, method, example_id, kept, rank, reason: the same rows
+verdicts    run_id, step, method, example_id, kept, rank, score, reason, signals: both together
 curated     recipe, run_id, rank, example_id, source, prompt, response, text, score, method:
             what the last step of each recipe's newest finished run kept, best first
 features    model, feature, rows, bytes
@@ -85,6 +86,7 @@ def _views(records: list[RunRecord], sources: "_Sources") -> dict[str, str]:
         "examples": f"""
             SELECT example_id, run_id, source, prompt, response, text
             FROM ({examples}) JOIN runs USING (pool)""",
+        "verdicts": steps,
         "scores": f"SELECT run_id, step, method, example_id, score, signals FROM ({steps})",
         "selections": f"""
             SELECT run_id, step, method, example_id, kept, rank, reason FROM ({steps})""",

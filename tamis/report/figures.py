@@ -22,6 +22,7 @@ __all__ = [
     "Trace",
     "length_shape",
     "reason_counts",
+    "reason_kinds",
     "row_facts",
     "score_shape",
     "source_mix",
@@ -126,14 +127,18 @@ def source_texts(batch: pa.Table) -> pa.StringArray:
 
 
 def reason_counts(selection: Selection, most: int) -> list[Count]:
-    """Return how many rows were dropped for each kind of reason, most frequent first.
+    """Return how many rows were dropped for each kind of reason, as `reason_kinds` does."""
+    return reason_kinds(pa.array(selection.reasons[~selection.kept], pa.string()), most)
+
+
+def reason_kinds(reasons: pa.Array | pa.ChunkedArray, most: int) -> list[Count]:
+    """Return how often each kind of reason is there, most frequent first.
 
     Ids within a reason do not make it another kind ('near-duplicate of 1a2b…'); nor do
     numbers, where there would be too many kinds. At most `most` kinds come back; the last
     then sums up the rest.
     """
-    dropped = pa.array(selection.reasons[~selection.kept], pa.string())
-    kinds = pa.table({"reason": dropped}).group_by("reason").aggregate([([], "count_all")])
+    kinds = pa.table({"reason": reasons}).group_by("reason").aggregate([([], "count_all")])
     for pattern in (_IDS, _NUMBERS):
         if pattern == _IDS or len(kinds) > most:
             merged = pc.replace_substring_regex(kinds["reason"], pattern=pattern, replacement="…")

@@ -1,63 +1,17 @@
 """The page in a real browser: Chromium, without a network, from disk."""
 
-import json
-import os
-import shutil
 import time
 from itertools import combinations
 
 import pytest
-from selenium import webdriver
+from browsing import HOSTILE, asked
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tamis.report import write_report
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
-)
-DRIVER = shutil.which("chromedriver")
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESKTOP, PHONE = 1280, 390
-
-HOSTILE = [
-    "<script>window.pwned=1</script>",
-    '"><img src=x onerror="window.pwned=2">',
-    "{{7*7}} ${7*7} <%= 7*7 %>",
-    "</script><script>window.pwned=3</script>",
-    "</textarea></style><svg/onload=window.pwned=4>",
-    "javascript:window.pwned=5 http://127.0.0.1:9/pixel.png",
-    "مرحبا بالعالم \u202e reversed \u2066",
-    "a\u0300" * 600,
-    "x" * 100_000,
-]
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    if not (BROWSER and DRIVER):
-        missing = "no chromium or google-chrome with a chromedriver on PATH"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -110,18 +64,11 @@ def sort_by(driver, name):
     driver.execute_script("arguments[0].click()", head.find_element(By.TAG_NAME, "button"))
 
 
-def requests(driver):
-    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    return [params["request"]["url"] for params in sent]
-
-
 def test_opens_without_an_error_and_asks_the_network_for_nothing(browse, sieve):
     driver = browse(sieve)
     time.sleep(0.3)
     assert driver.get_log("browser") == []
-    asked = [url for url in requests(driver) if not url.startswith("data:")]
-    assert asked == [driver.current_url]
+    assert asked(driver) == [driver.current_url]
 
 
 def test_search_narrows_the_table_and_gives_it_back(browse, sieve):
