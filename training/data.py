@@ -41,6 +41,7 @@ INSTRUCTIONS = {
     "bbh": "BIG-Bench Hard, MIT",
     "math_word_problems": "MultiArith and AQuA, Apache-2.0",
     "qa_nq_multidoc20": "Natural Questions over Wikipedia, MIT and CC BY-SA 3.0",
+    "qa_qmsum_meetings": "QMSum, MIT",
     "qa_qmsum_queries": "QMSum, MIT",
 }
 JUDGEMENTS = {

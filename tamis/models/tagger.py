@@ -84,6 +84,8 @@ class Tagger:
             try:
                 tokenizer = transformers.AutoTokenizer.from_pretrained(model)
                 kind = transformers.AutoModelForTokenClassification
+                if device == "cpu":
+                    options.setdefault("dtype", torch.float32)  # whatever the file holds
                 model = kind.from_pretrained(model, **options).to(device)
             except (OSError, ValueError) as error:
                 said = (str(error).strip() or type(error).__name__).splitlines()[0]

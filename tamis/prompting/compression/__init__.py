@@ -1,8 +1,8 @@
 """Prompt compression: a prompt in, the words of it that matter out, within a token budget.
 
 >>> from tamis.prompting.compression import compress, names
->>> names()
-['llmlingua', 'longllmlingua', 'random', 'selective-context', 'token-classifier', 'truncate']
+>>> ", ".join(names())
+'llmlingua, longllmlingua, pcrl, random, selective-context, token-classifier, truncate'
 >>> compress("one two three four", target_tokens=3, method="truncate", tokenizer=str.split).text
 'one two three'
 """

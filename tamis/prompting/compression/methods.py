@@ -13,6 +13,7 @@ __all__ = ["REGISTRY", "get", "names"]
 REGISTRY = {
     "llmlingua": "llmlingua:LLMLingua",
     "longllmlingua": "longllmlingua:LongLLMLingua",
+    "pcrl": "reinforced:PCRL",
     "random": "baselines:RandomWords",
     "selective-context": "selective_context:SelectiveContext",
     "token-classifier": "token_classifier:TokenClassifier",

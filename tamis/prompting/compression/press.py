@@ -61,8 +61,8 @@ def compress(
     target_tokens : int, optional
         Instead of `rate`: the most tokens a result may have. Never exceeded.
     method : str
-        'llmlingua', 'longllmlingua', 'selective-context', 'token-classifier', or a
-        baseline: 'truncate', 'random'.
+        'llmlingua', 'longllmlingua', 'selective-context', 'token-classifier', 'pcrl', or
+        a baseline: 'truncate', 'random'.
     contexts : sequence of str, optional
         Documents of one prompt, instead of `prompt`; methods may choose among them.
     question, instruction : str

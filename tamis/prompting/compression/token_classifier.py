@@ -22,13 +22,14 @@ from tamis.prompting.compression.ranking import Floats, Weighed
 from tamis.prompting.compression.readers import Reader, TokenizerReader
 from tamis.prompting.compression.released_words import ReleasedWords
 from tamis.prompting.compression.result import Compressed
+from tamis.prompting.compression.source import Source
 from tamis.prompting.compression.surprise import Ids, Meter
 from tamis.prompting.compression.units import Units, edges_of
 
 if TYPE_CHECKING:
     from tamis.models.tagger import Tagger
 
-__all__ = ["TokenClassifier", "chunks"]
+__all__ = ["TokenClassifier", "chunks", "read_both_ways"]
 
 
 @dataclass(kw_only=True, repr=False)
@@ -96,36 +97,38 @@ class TokenClassifier(Compressor):
         return released.compress(job, self.name)
 
     def _weigh(self, job: Job) -> list[Weighed]:
-        tagger = self._tagger()
-        cuts = [chunks(tagger, source.text) for source in job.sources]
-        said = iter(
-            tagger.tag(
-                [one.text[a:b] for one, cut in zip(job.sources, cuts, strict=True) for a, b in cut]
-            )
-        )
-        weighed = []
-        for source, cut in zip(job.sources, cuts, strict=True):
-            spans: list[Ids] = [np.empty((0, 2), np.int64)]
-            scores: list[Floats] = [np.empty(0)]
-            for start, _ in cut:
-                one = next(said)
-                spans.append(one.spans + start)
-                scores.append(one.keep.astype(np.float64))
-            where = np.concatenate(spans)
-            where[:, 1] = np.maximum.accumulate(where[:, 1])
-            weighed.append(
-                Weighed(
-                    where,
-                    np.concatenate(scores),
-                    edges_of(source.text, where, self.units),
-                    **whole_parts(source),
-                    model_tokens=len(where) + tagger.framing * len(cut),
-                )
-            )
-        return weighed
+        return read_both_ways(self._tagger(), job.sources, self.units)
 
     def _tagger(self) -> "Tagger":
         return _loaded(self.model) if isinstance(self.model, str) else self.model
+
+
+def read_both_ways(tagger: "Tagger", sources: list[Source], units: Units) -> list[Weighed]:
+    """Return each token's probability of being kept, as what it is worth."""
+    cuts = [chunks(tagger, source.text) for source in sources]
+    said = iter(
+        tagger.tag([one.text[a:b] for one, cut in zip(sources, cuts, strict=True) for a, b in cut])
+    )
+    weighed = []
+    for source, cut in zip(sources, cuts, strict=True):
+        spans: list[Ids] = [np.empty((0, 2), np.int64)]
+        scores: list[Floats] = [np.empty(0)]
+        for start, _ in cut:
+            one = next(said)
+            spans.append(one.spans + start)
+            scores.append(one.keep.astype(np.float64))
+        where = np.concatenate(spans)
+        where[:, 1] = np.maximum.accumulate(where[:, 1])
+        weighed.append(
+            Weighed(
+                where,
+                np.concatenate(scores),
+                edges_of(source.text, where, units),
+                **whole_parts(source),
+                model_tokens=len(where) + tagger.framing * len(cut),
+            )
+        )
+    return weighed
 
 
 def chunks(tagger: Any, text: str) -> list[tuple[int, int]]:  # noqa: ANN401 - or its double

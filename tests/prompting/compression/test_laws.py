@@ -25,6 +25,7 @@ HOWS = [
     {"method": "selective-context", "units": "token"},
     {"method": "selective-context", "units": "sentence"},
     {"method": "token-classifier", "model": Encoder()},
+    {"method": "pcrl", "model": Encoder()},
 ]
 pytestmark = pytest.mark.parametrize(
     "how", HOWS, ids=lambda how: "-".join(str(part) for part in how.values())[:40]

@@ -1,0 +1,78 @@
+"""Train PCRL's bundled policy on the bundled token classifier's encoder.
+
+    python -m training.reinforced DATA WORK --steps 40      # after training.token_classifier
+
+Prompts are the open instructions of up to 128 tokens; the reward asks the bundled language
+model. WORK/compressor/policy.safetensors is what `tamis.models.policy.load_policy` loads.
+"""
+
+import argparse
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+import tamis
+from tamis.models.policy import Policy, save_policy
+from tamis.models.tagger import Tagger
+from tamis.prompting.compression.policy_gradient import Step, learn
+from training import data
+
+WIDTH, RATE = 512, 1e-3
+LONGEST = 128  # tokens
+
+
+def prompts(folder: Path, tokenizer: transformers.PreTrainedTokenizerBase, n: int) -> list[str]:
+    """Return prompts of people's instructions and of tasks, each once."""
+    asked = dict.fromkeys(
+        f"Instruction: {one.instruction}\nInput: {one.input}\nOutput:"
+        if one.input
+        else f"Instruction: {one.instruction}\nOutput:"
+        for one in data.examples(folder, held_out=False)
+        if one.task.partition("/")[0] in {"dolly", "seed", "induction"}
+    )
+    texts = list(asked)
+    random.Random(0).shuffle(texts)
+    short = (text for text in texts if len(tokenizer(text)["input_ids"]) <= LONGEST)
+    return [text for text, _ in zip(short, range(n), strict=False)]
+
+
+def main() -> None:
+    """Learn, and save."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--prompts", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=40)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+
+    folder = given.work / "compressor"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    encoder = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32)
+    torch.manual_seed(0)
+    tagger = Tagger(Policy(encoder, WIDTH), tokenizer=tokenizer)
+    lm = tamis.models.load("bundled", device="cpu", batch_tokens=8192)
+    texts = prompts(given.data, tokenizer, given.prompts)
+    done: list[Step] = []
+
+    def tell(step: Step) -> None:
+        done.append(step)
+        if len(done) % 5 == 0:
+            print(f"step {len(done)}: {_told(done[-5:])}, {time.process_time():.0f} s", flush=True)
+            save_policy(tagger, folder)
+
+    learn(tagger, lm, texts, steps=given.steps, learning_rate=RATE, on_step=tell)
+    save_policy(tagger, folder)
+
+
+def _told(steps: list[Step]) -> str:
+    means = [float(np.mean([getattr(s, name) for s in steps])) for name in Step.__annotations__]
+    return "reward {:.3f}, removed {:.3f}, faithful {:.3f}".format(*means)
+
+
+if __name__ == "__main__":
+    main()
