@@ -1,11 +1,11 @@
 """Teach the bundled language model to write and read summary vectors.
 
-    python -m training.summary DATA WORK          # after training.lm
+    python -m training.summary DATA WORK --megabytes 0 6      # after training.lm
+    python -m training.summary DATA WORK --megabytes 6 9      # goes on, on other texts
 
 writes WORK/summary-vectors/, safetensors and JSON: low-rank additions and the summary tokens'
-embeddings. It belongs to the bundled model as it is now; train it again after that one.
-Texts are those of `data.py`, whole documents of one source after the other, so that a segment
-has something to do with the one before it.
+embeddings. They belong to the bundled model as it is: train them again after that one. A
+megabyte of text is about a third of a million tokens, two minutes of an idle core.
 """
 
 import argparse
@@ -13,63 +13,66 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tamis.prompting.soft import SummaryVectors
+from tamis.prompting.soft.prompts import tokens_of
+from tamis.prompting.soft.training import fit, windows
 from training import data
 
-SHORTEST = 2000  # characters: a shorter text has no second segment
+SHORTEST, LONGEST = 2000, 20_000  # characters of a text
 SETTINGS = {"slots": 50, "segment": 256, "memory": 3, "lora": 16}
 
 
 def texts(folder: Path, *, held_out: bool = False) -> list[str]:
-    """Return long texts: parts of a document, and short documents of one source, joined."""
+    """Return long texts: the parts of each document, joined, in an order drawn once."""
     joined: list[list[str]] = []
     last = ""
     for document in data.documents(folder, held_out=held_out):
-        if document.key != last or sum(map(len, joined[-1])) > 20_000:
+        if document.key != last or sum(map(len, joined[-1])) > LONGEST:
             joined.append([])
         last = document.key
         joined[-1].append(document.text)
-    whole = ("\n".join(parts) for parts in joined)
-    return [text for text in whole if len(text) >= SHORTEST]
+    long = [text for text in map("\n".join, joined) if len(text) >= SHORTEST]
+    random.Random(0).shuffle(long)
+    return long
 
 
 def main() -> None:
-    """Train, and save."""
+    """Train, or go on training, and save."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--megabytes", type=float, default=6, help="of text, drawn from all")
+    parser.add_argument(
+        "--megabytes", type=float, nargs=2, default=(0, 6), help="of text: from, up to"
+    )
     parser.add_argument("--rate", type=float, default=5e-3)
-    parser.add_argument("--batch-tokens", type=int, default=4096)
-    parser.add_argument("--base", default="bundled")
+    parser.add_argument("--batch-tokens", type=int, default=2048)
     given = parser.parse_args()
 
     torch.set_num_threads(1)
     kept = texts(given.data)
-    random.Random(0).shuffle(kept)
-    room = given.megabytes * 1e6
-    some = []
-    for text in kept:
-        room -= len(text)
-        if room > 0:
-            some.append(text)
-    started = time.monotonic()
-    made = SummaryVectors.train(
-        given.base, some, given.work / SummaryVectors.name, learning_rate=given.rate,
-        batch_tokens=given.batch_tokens, **SETTINGS,
-    )  # fmt: skip
-    tokens = len(made.losses_) * given.batch_tokens
-    spent = time.monotonic() - started
-    print(f"{len(some):,} texts, {tokens / 1e6:.1f} M tokens, {spent / 60:.0f} minutes")
-    tenth = max(1, len(made.losses_) // 10)
-    print(
-        *(
-            f"{sum(made.losses_[i : i + tenth]) / tenth:.3f}"
-            for i in range(0, len(made.losses_), tenth)
-        )
+    ends = np.cumsum([len(text) for text in kept]) / 1e6
+    first, last = np.searchsorted(ends, given.megabytes)
+    folder = given.work / SummaryVectors.name
+    made = (
+        SummaryVectors.from_pretrained(folder)
+        if folder.exists()
+        else SummaryVectors("bundled", **SETTINGS)
     )
+    size = (SETTINGS["memory"] + 1) * SETTINGS["segment"]
+    ids = [np.concatenate([*tokens_of(made.base, text)]) for text in kept[first:last]]
+    started = time.process_time()
+    fit(
+        made,
+        windows(ids, size, size // 2),
+        learning_rate=given.rate,
+        batch_tokens=given.batch_tokens,
+    )
+    made.save(folder)
+    spent = time.process_time() - started
+    print(f"{sum(map(len, ids)) / 1e6:.2f} M tokens, {len(made.losses_)} steps, {spent:.0f} s")
 
 
 if __name__ == "__main__":
