@@ -26,6 +26,7 @@ PORT = 8484
 MAX_BYTES = 16 * 2**20
 MAX_REQUESTS = 256
 SILENCE = 600.0
+_KEEP_ALIVE = 75  # seconds, longer than clients keep theirs: who hangs up first risks a reset
 TOKEN = "TAMIS_TOKEN"
 
 
@@ -78,6 +79,7 @@ def serve(
         server_header=False,
         date_header=False,
         ws="none",
+        timeout_keep_alive=_KEEP_ALIVE,
     )
 
 

@@ -17,6 +17,7 @@ except ImportError as error:
 __all__ = ["Broken", "Upstream"]
 
 _CONNECT = 10.0  # seconds
+_IDLE = 3.0  # seconds a connection is kept: less than servers do (uvicorn, and so vLLM: 5)
 _BETWEEN_TWO = {  # of one connection, not of what is sent over it
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
     b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
@@ -47,7 +48,7 @@ class Upstream:
     def __init__(self, url: str, connections: int, silence: float) -> None:
         self._url = _checked(url)
         self._timeout = httpx.Timeout(silence, connect=min(_CONNECT, silence)).as_dict()
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        limits = httpx.Limits(max_connections=connections, keepalive_expiry=_IDLE)
         self._client = httpx.AsyncClient(limits=limits, follow_redirects=False)
 
     async def close(self) -> None:
