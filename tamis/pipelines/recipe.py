@@ -26,6 +26,9 @@ __all__ = ["Recipe", "Step", "shipped"]
 
 Place = tuple[str | int, ...]
 
+_MOST_NODES = 100_000
+_LONGEST_MESSAGE = 1000
+
 
 class Step(BaseModel):
     """One method of a recipe, with how many it keeps and its settings."""
@@ -308,11 +311,15 @@ def _entry(
     if not isinstance(entry, dict) or len(entry) != 1:
         raise lines.error(place, "a step is a method, or `method: {setting: value}`")
     ((method, settings),) = entry.items()
+    if not isinstance(method, str):
+        raise lines.error(place, f"{method!r} is no method; give its name, such as `- clean`")
     try:
         known(method)
     except SettingError as error:
         raise lines.error(place, str(error)) from None
-    if settings is not None and not isinstance(settings, dict):
+    if settings is not None and not (
+        isinstance(settings, dict) and all(isinstance(name, str) for name in settings)
+    ):
         raise lines.error(
             place,
             f"the settings of {method} are not `setting: value` pairs; mind the space after ':'",
@@ -356,10 +363,20 @@ def _check_settings(
         except SettingError as error:
             raise lines.error((*place, method, name), str(error)) from None
     k = step["k"]
-    if k is not None and (isinstance(k, bool) or not isinstance(k, int | float)):
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int | float) or k != k):
         raise lines.error(
             (*place, method, "k"), f"k is {k!r}; give a number, or a share such as 0.1"
         )
+
+
+def _shown(message: str) -> str:
+    r"""Return a message as one line of a screen, whatever it quotes.
+
+    >>> _shown("no method 'cle\nan\x1b[31m'")
+    "no method 'cle an [31m'"
+    """
+    line = "".join(char if char.isprintable() else " " for char in message[: _LONGEST_MESSAGE + 1])
+    return line if len(message) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
 
 
 def _as_clause(message: str) -> str:
@@ -372,6 +389,7 @@ class _Lines:
     def __init__(self, path: str, text: str) -> None:
         self.path = path
         self._line: dict[Place, int] = {}
+        self._nodes = 0
         try:
             self._root = yaml.compose(text, yaml.SafeLoader)
             if self._root is not None:
@@ -382,6 +400,12 @@ class _Lines:
             raise RecipeError(f"{path}, line {line}: not YAML ({error.problem})") from None
         except yaml.YAMLError as error:
             raise RecipeError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+        except RecipeError:
+            raise
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+            # What PyYAML lets through: `2001-13-45`, `!!bool x`, a list that holds itself.
+            said = _shown(str(error) or type(error).__name__)
+            raise RecipeError(f"{path}: not YAML that can be read ({said})") from None
 
     def __eq__(self, other: object) -> bool:
         """Where a recipe was written does not make it another recipe."""
@@ -403,7 +427,7 @@ class _Lines:
         while at and at not in self._line:
             at = at[:-1]
         line = f", line {self._line[at]}" if at else ""
-        return RecipeError(f"{self.path}{line}: {message}")
+        return RecipeError(f"{self.path}{line}: {_shown(message)}")
 
     def explained(self, error: ValidationError, model: type[BaseModel]) -> RecipeError:
         """Return the first of pydantic's complaints in a line of our own."""
@@ -420,13 +444,18 @@ class _Lines:
 
     def _note(self, node: yaml.Node, place: Place) -> None:
         self._line.setdefault(place, node.start_mark.line + 1)
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:  # a few aliases of aliases stand for more than any memory
+            raise RecipeError(f"{self.path}: more than {_MOST_NODES:,} values; is it a recipe?")
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                here = (*place, key.value)
                 line = key.start_mark.line + 1
+                if not isinstance(key, yaml.ScalarNode):
+                    raise RecipeError(f"{self.path}, line {line}: a key is a word; write `key: …`")
+                here = (*place, key.value)
                 if here in self._line:
                     raise RecipeError(
-                        f"{self.path}, line {line}: '{key.value}' stands twice "
+                        f"{self.path}, line {line}: '{_shown(key.value)}' stands twice "
                         f"(first in line {self._line[here]}); keep one"
                     )
                 self._line[here] = line
