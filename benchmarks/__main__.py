@@ -2,19 +2,16 @@
 
 Each prints a table of its own. A peer gets an environment of its own under `.benchmarks/`,
 made when it is first needed; one that does not run is listed with its error. `kills` and
-`readers`, which take long and compare nothing, run when they are named; so does `findings`, which
-needs data of its own and makes a page.
+`readers`, which take long and compare nothing, run when they are named; so do `findings` and
+`summary_vectors`, which need data of their own.
 """
 
 import runpy
 import sys
 from pathlib import Path
 
-NAMES = sorted(
-    path.stem
-    for path in Path(__file__).parent.glob("*.py")
-    if path.stem not in {"__init__", "__main__", "common", "findings", "kills", "readers"}
-)
+APART = {"__init__", "__main__", "common", "findings", "kills", "readers", "summary_vectors"}
+NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in APART)
 
 for name in sys.argv[1:] or NAMES:
     print(f"== {name}", flush=True)

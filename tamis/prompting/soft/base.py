@@ -153,7 +153,13 @@ class SoftCompressor:
             raise ModelError(
                 f"{cls.name}: {path} holds '{method}'; load it with the class of that name"
             )
-        loaded = cls(name if base is None else base, **settings)
+        try:
+            loaded = cls(name if base is None else base, **settings)
+        except TypeError as error:
+            raise ModelError(
+                f"{cls.name}: {path} has settings that are not known here ({error}); "
+                "load it with the version of tamis that wrote it"
+            ) from error
         if config.get("fingerprint") != loaded._of_base():
             raise ModelError(
                 f"{cls.name}: {path} was trained on other weights than {loaded.base.name} has; "

@@ -91,11 +91,11 @@ class SummaryVectors(SoftPrompts):
         super().__init__(
             base, own, lora=lora, seed=seed, slots=slots, segment=segment, memory=memory
         )
-        self.longest = lm.context - (memory + 1) * slots
-        if segment > self.longest or segment <= _LEAST:
+        self._longest = lm.context - (memory + 1) * slots
+        if segment > self._longest or segment <= _LEAST:
             raise SettingError(
                 f"{self.name}: segment={segment}, slots={slots}, memory={memory}: a segment of "
-                f"{_LEAST + 1} to {self.longest} tokens fits the context of {lm.context}"
+                f"{_LEAST + 1} to {self._longest} tokens fits the context of {lm.context}"
             )
 
     @property
@@ -182,7 +182,7 @@ class SummaryVectors(SoftPrompts):
         """Yield the loss of every two segments, whose lengths are drawn."""
         ids = self._batch(rows)
         count = min(self.settings["memory"] + 1, ids.shape[1] // (_LEAST + 1))
-        lengths = segment_lengths(ids.shape[1], count, self.longest, draw)
+        lengths = segment_lengths(ids.shape[1], count, self._longest, draw)
         yield from self._substeps(ids, self._embedded(ids), lengths)
 
     def _substeps(

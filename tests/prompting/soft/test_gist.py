@@ -8,6 +8,7 @@ pytest.importorskip("torch", reason='pip install "tamis[models]"')
 import numpy as np
 import torch
 
+from tamis.errors import ModelError
 from tamis.prompting.soft.gist import Gist, gist_mask
 from tamis.prompting.soft.rows import rows_of
 
@@ -110,6 +111,20 @@ def test_an_answer_is_the_likeliest_token_each_time(moved):
         logits = moved.lm.module.get_output_embeddings()(moved._masked(row)[0, -1])
         ids.append(int(logits.argmax()))
     assert said == moved.base.tokenizer.decode(ids[-3:])
+
+
+def test_messages_may_follow_an_instruction(moved):
+    states = moved.compress("Say the colour of the sky.")
+    talk = moved.generate(states, [{"role": "user", "content": "Tea?"}], max_tokens=3)
+    assert talk == moved.generate(states, "<|user|>\nTea?\n<|assistant|>\n", max_tokens=3)
+
+
+def test_what_cannot_be_answered_is_said_so(moved):
+    states = moved.compress("Say the colour of the sky.")
+    with pytest.raises(ModelError, match="an empty prompt after kept states; give a few words"):
+        moved.generate(states, "")
+    with pytest.raises(ModelError, match=r"prompt 0 has \d+ tokens, and with max_tokens=1020"):
+        moved.generate(states, " It is", max_tokens=1020)
 
 
 def test_only_the_response_is_learnt_and_padding_changes_nothing(moved):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 pytest.importorskip("torch", reason='pip install "tamis[models]"')
@@ -312,6 +314,15 @@ def test_another_base_is_refused(moved, tiny_folder, tmp_path):
         next(other.module.parameters())[0] += 1
     with pytest.raises(ModelError, match=r"was trained on other weights than .* give base="):
         SummaryVectors.from_pretrained(tmp_path, other)
+
+
+def test_settings_of_another_version_are_named(moved, tmp_path):
+    moved.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["settings"]["colour"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"settings that are not known here .*colour"):
+        SummaryVectors.from_pretrained(tmp_path, moved.base)
 
 
 def test_a_folder_without_vectors_is_named(tmp_path, moved):
