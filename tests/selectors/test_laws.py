@@ -107,7 +107,8 @@ def contents(pool, selection):
 def test_no_method_is_missing(selector):
     tested = {type(tested).name for tested in [*SELECTORS, *TRAINED]}
     assert set(tamis.selectors.names()) <= tested
-    assert {kind.name for kind in every_subclass(Selector) if "name" in vars(kind)} == tested
+    ours = [kind for kind in every_subclass(Selector) if kind.__module__.startswith("tamis.")]
+    assert {kind.name for kind in ours if "name" in vars(kind)} == tested
 
 
 def every_subclass(kind):
