@@ -67,7 +67,7 @@ def deploy(
         return
     when = f"runs at '{cron}' ({timezone})" if cron else "runs when asked"
     out.print(f"Deployed: {done.name}, {when}", soft_wrap=True)
-    served = kind == "process" and work_pool == WORK_POOL
+    serve = "tamis serve" + ("" if work_pool == WORK_POOL else f" --work-pool {work_pool}")
     out.print("Next:")
-    out.print(f"  {'tamis serve' if served else f'prefect worker start --pool {work_pool}'}")
+    out.print(f"  {serve if kind == 'process' else f'prefect worker start --pool {work_pool}'}")
     out.print(f"  prefect deployment run '{done.name}'", soft_wrap=True)

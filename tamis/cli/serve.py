@@ -1,5 +1,6 @@
 """`tamis serve`: run what is due, or compress prompts on their way to a server."""
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -53,6 +54,8 @@ def serve(
     if lost := said.keys() - {"port", "max_requests"}:
         names = ", ".join(f"--{name.replace('max_bytes', 'max-body')}" for name in sorted(lost))
         raise SettingError(f"serve: {names} belongs to --proxy UPSTREAM; give that too")
+    # Whoever serves wants to see what starts, and what cannot.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
     from tamis.flows.deploy import serve as serve_deployments
 
     serve_deployments(work_pool=work_pool, limit=limit, port=port or 4200)

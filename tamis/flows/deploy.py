@@ -7,6 +7,7 @@ other pools (Docker, Kubernetes) the image and the job's own variables say where
 """
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
@@ -31,11 +32,12 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.types.entrypoint import EntrypointType
+from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
 from pydantic import ValidationError
 
 from tamis.data.files import home
-from tamis.errors import RunError, SettingError
+from tamis.errors import RunError, SettingError, did_you_mean
 from tamis.flows.curate import CARDS, check_server, curate
 from tamis.pipelines.recipe import Recipe
 
@@ -148,7 +150,9 @@ def deploy(
 
 
 def serve(*, work_pool: str = WORK_POOL, limit: int | None = None, port: int = 4200) -> None:
-    """Run what is due, until interrupted; start Prefect's server where none is configured.
+    """Run what is due, until interrupted or terminated.
+
+    Prefect's server is started where none is configured, and ends with this.
 
     Parameters
     ----------
@@ -164,6 +168,8 @@ def serve(*, work_pool: str = WORK_POOL, limit: int | None = None, port: int = 4
     RunError
         If the server does not answer.
     """
+    # As Ctrl-C does it: what was started ends too.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with _server(port):
         check_server()
         _make_pool(work_pool, "process")
@@ -240,12 +246,24 @@ def _make_pool(name: str, kind: str) -> None:
                     f"work pool {name} is of type {there.type}, not {kind}; name another"
                 )
             return
+        if kind != "process":
+            _check_kind(name, kind, client.read_worker_metadata())
         try:
             client.create_work_pool(WorkPoolCreate(name=name, type=kind))
         except ObjectAlreadyExists:  # another process was first
             pass
         except PrefectHTTPStatusError as error:
             raise SettingError(f"work pool {name} of type {kind}: {_answer(error)}") from error
+
+
+def _check_kind(name: str, kind: str, collections: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise SettingError for a kind of pool that Prefect has no worker for: it would take it."""
+    theirs = {worker["type"] for workers in collections.values() for worker in workers.values()}
+    known = theirs | set(BaseWorker.get_all_available_worker_types())
+    if kind not in known:
+        raise SettingError(
+            f"work pool {name} of type {kind}: no such type; {did_you_mean(kind, known)}"
+        )
 
 
 def _answer(error: PrefectHTTPStatusError) -> str:

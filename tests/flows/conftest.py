@@ -1,4 +1,4 @@
-"""A Prefect server with its scheduler, and `tamis serve` beside it."""
+"""A Prefect server with its scheduler, and `tamis serve` beside it: one of each for all tests."""
 
 import json
 import os
@@ -8,12 +8,12 @@ import sys
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from scheduling import ended, eventually, free_port
+from scheduling import SECRET, ended, eventually, free_port
 
 
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
-    """A real server with its scheduler, which looks for work every second."""
+@pytest.fixture(scope="session")
+def server_with_scheduler(tmp_path_factory):
+    """The address of a real server that looks every five seconds for what to schedule."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/api"
     folder = tmp_path_factory.mktemp("scheduler")
@@ -37,35 +37,45 @@ def scheduler(tmp_path_factory):
 
     try:
         eventually(is_up, "the server")
-        with temporary_settings(updates={PREFECT_API_URL: address}):
-            yield address
+        yield address
     finally:
         ended(started)
 
 
+@pytest.fixture(scope="session")
+def worker(server_with_scheduler, tmp_path_factory):
+    """`tamis serve`; a run works where its deployment was made, not here.
+
+    Prefect's server on SQLite answers 503 to a request that another write came before, and
+    each look of a worker is a write: one that looks every second is in the way of all others.
+    """
+    folder = tmp_path_factory.mktemp("worker")
+    environment = {
+        **os.environ,
+        "PREFECT_API_URL": server_with_scheduler,
+        "PREFECT_WORKER_QUERY_SECONDS": "4",
+        "TAMIS_HOME": str(folder / "home"),
+        "HF_TOKEN": SECRET,
+        "OPENAI_API_KEY": SECRET,
+    }
+    command = [sys.executable, "-m", "tamis.cli", "serve"]
+    with (folder / "log").open("wb") as log:
+        started = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
+    yield started
+    ended(started)
+
+
+@pytest.fixture
+def scheduler(server_with_scheduler):
+    """Prefect's client, here, speaks with the server that has a scheduler."""
+    with temporary_settings(updates={PREFECT_API_URL: server_with_scheduler}):
+        yield server_with_scheduler
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
+    """The working directory, with a pool of twenty rows."""
     monkeypatch.chdir(tmp_path)
     rows = [{"instruction": f"say {n}", "output": f"the number is {n}"} for n in range(20)]
     (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return tmp_path
-
-
-@pytest.fixture
-def serving(scheduler, folder):
-    """Start `tamis serve` for a work pool."""
-    started = []
-
-    def serve(work_pool):
-        command = [sys.executable, "-m", "tamis.cli", "serve", "--work-pool", work_pool]
-        environment = {
-            **os.environ, "PREFECT_API_URL": scheduler, "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_WORKER_HEARTBEAT_SECONDS": "2",
-        }  # fmt: skip
-        with (folder / "serve.log").open("wb") as log:
-            started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-        return started[-1]
-
-    yield serve
-    for process in started:
-        ended(process)
