@@ -190,14 +190,16 @@ def test_a_split_holds_the_same_rows_whatever_else_is_pushed(hub, run, tmp_path)
     assert set(again["test"][1]) <= set(test)
 
 
-@pytest.mark.parametrize(
-    ("form", "column"),
-    [("alpaca", "instruction"), ("messages", "messages"), ("sharegpt", "conversations")],
-)
-def test_the_forms_of_trainers_are_written(hub, run, tmp_path, form, column):
-    tamis.push_to_hub(run, NAME, format=form)
-    first = read_back(hub, tmp_path, f"print(json.dumps(loaded['train'][0][{column!r}]))")
-    assert "say " in json.dumps(first)
+def test_the_forms_of_trainers_are_written(hub, run, tmp_path):
+    columns = {"alpaca": "instruction", "messages": "messages", "sharegpt": "conversations"}
+    for form in columns:
+        tamis.push_to_hub(run, f"me/{form}", format=form)
+    first = "datasets.load_dataset('me/' + form)['train'][0][column]"
+    code = f"print(json.dumps({{form: {first} for form, column in {columns}.items()}}))"
+    read = read_back(hub, tmp_path, code, "me/alpaca")
+    assert read["alpaca"].startswith("say ")
+    assert [turn["role"] for turn in read["messages"]] == ["user", "assistant"]
+    assert [turn["from"] for turn in read["sharegpt"]] == ["human", "gpt"]
 
 
 def test_the_card_says_how_it_was_made_and_what_is_not_known(hub, run):
