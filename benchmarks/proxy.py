@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from tamis.prompting.serving import proxy
 
-CLIENTS, REQUESTS = 64, 640
+CLIENTS, REQUESTS = 64, 320
 PROMPT = "word " * 2000
 
 
@@ -49,7 +49,7 @@ def measured(url: str, extra: dict[str, Any]) -> tuple[float, float]:
             client.post(f"{url}/completions", json={"prompt": PROMPT, **extra}).raise_for_status()
             return time.perf_counter() - start
 
-        alone = statistics.median(map(ask, range(50)))
+        alone = statistics.median(map(ask, range(30)))
         start = time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as threads:
             list(threads.map(ask, range(REQUESTS)))

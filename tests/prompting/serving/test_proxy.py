@@ -97,7 +97,8 @@ def test_items_of_a_response_that_are_no_messages_stay(started, upstream):
 def test_the_field_wins_over_the_headers_and_phrases_are_kept(started, upstream):
     said = {"target_tokens": 3, "keep": ["nine", "f.ve"]}  # a phrase, no expression
     body = {"prompt": TEN, "tamis": said}
-    httpx.post(f"{started()}/v1/completions", json=body, headers={"X-Tamis-Rate": "0.9"})
+    headers = {"X-Tamis-Rate": "0.9", "X-Tamis-Keep": "ten"}
+    httpx.post(f"{started()}/v1/completions", json=body, headers=headers)
     assert sent(upstream)["prompt"].split() == ["one", "two", "nine"]
 
 
