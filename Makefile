@@ -37,6 +37,4 @@ bench: $(SETUP)  ## speed and memory beside the peers
 	@$(BIN)/python -m benchmarks
 
 docs: $(SETUP)  ## the reference, into site/
-	@PYTHONWARNINGS=ignore $(BIN)/pdoc --docformat numpy --output-directory site tamis tamis.models tamis.models.base \
-		$$(cd tamis && find data flows kernels pipelines report selectors -name '*.py' \
-		| sed 's|/__init__||; s|\.py$$||; s|/|.|g; s|^|tamis.|' | sort)
+	@$(BIN)/python docs/reference.py
