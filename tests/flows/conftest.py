@@ -54,6 +54,7 @@ def worker(server_with_scheduler, tmp_path_factory):
         **os.environ,
         "PREFECT_API_URL": server_with_scheduler,
         "PREFECT_WORKER_QUERY_SECONDS": "4",
+        "PREFECT_LOGGING_LEVEL": "INFO",  # this process has made itself quiet
         "TAMIS_HOME": str(folder / "home"),
         "HF_TOKEN": SECRET,
         "OPENAI_API_KEY": SECRET,
