@@ -62,7 +62,7 @@ def compress(
     settings: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Shorten a prompt; the text goes to stdout, what was saved to stderr."""
+    """Shorten a prompt; its text goes to stdout, the savings to stderr."""
     how = {
         "rate": rate,
         "target_tokens": target_tokens,

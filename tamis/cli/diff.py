@@ -7,8 +7,8 @@ import typer
 from datasets import Dataset
 from rich.markup import escape
 
+from tamis.cli.account import grouped
 from tamis.cli.app import AsJson, command
-from tamis.cli.runs import grouped
 from tamis.cli.screen import out, print_json, print_table, short
 
 Older = Annotated[str, typer.Argument(metavar="RUN_A", help="The earlier run.")]

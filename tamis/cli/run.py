@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tamis.cli.account import show_run
 from tamis.cli.app import (
     CPUS,
     AsJson,
@@ -17,7 +18,6 @@ from tamis.cli.app import (
     command,
     settings_of,
 )
-from tamis.cli.runs import show_run
 from tamis.errors import SettingError
 
 

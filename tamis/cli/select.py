@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from tamis.cli.account import grouped
 from tamis.cli.app import CPUS, AsJson, K, Set, Strict, Workers, budget_of, command, settings_of
-from tamis.cli.runs import grouped
 from tamis.cli.screen import out, print_json, print_table
 
 

@@ -39,7 +39,7 @@ def serve(
         int | None, typer.Option(min=1, metavar="MIB", help="Of a request; 16 if not said.")
     ] = None,
 ) -> None:
-    """Run what is due, on the Prefect server configured or one of its own.
+    """Run what a schedule has due, or compress prompts as a proxy.
 
     With --proxy: an OpenAI-compatible server in front of another. It compresses the prompts
     of requests that ask for it, as by the header 'X-Tamis-Rate: 0.5', passes all else as it
