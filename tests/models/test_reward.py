@@ -100,10 +100,23 @@ def test_no_pair_is_rated_twice(judge, monkeypatch):
 
 def test_what_cannot_be_rated_says_why(judge, pairs, tmp_path):
     short = RewardModel(judge.module, tokenizer=pairs, context=20, store=FeatureStore(tmp_path))
-    found = short.rate(["p", "p", "p"], ["fine", " \n", "sea " * 40])
-    assert np.isnan(found.scores).tolist() == [False, True, True]
-    assert found.words[:2] == ["", "not asked: the response is empty"]
-    assert found.words[2].endswith("tokens, and the context is 20")
+    found = short.rate(["p", "p", "p"], [" \n", "sea " * 40, "fine"])
+    assert np.isnan(found.scores).tolist() == [True, True, False]
+    assert found.words[0] == "not asked: the response is empty"
+    assert found.words[1].endswith("tokens, and the context is 20")
+    assert found.words[2] == ""
+
+
+def test_a_pair_that_fills_the_context_is_rated(judge, pairs, tmp_path):
+    tokens = len(pairs("p", "fine")["input_ids"])
+    full, short = (
+        RewardModel(judge.module, tokenizer=pairs, context=context, store=FeatureStore(tmp_path))
+        for context in (tokens, tokens - 1)
+    )
+    assert full.rate(["p"], ["fine"]).words == [""]
+    assert short.rate(["p"], ["fine"]).words == [
+        f"not asked: {tokens} tokens, and the context is {tokens - 1}"
+    ]
 
 
 def test_the_context_is_what_positions_allow(pairs, tmp_path):
