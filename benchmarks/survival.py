@@ -12,6 +12,7 @@ processor time, all prompts together. Every method works with what ships in the 
 """
 
 import argparse
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zstandard
 
 import tamis
 from tamis.prompting.compression import compress
@@ -85,7 +87,9 @@ def _reasoning(path: Path, methods: list[str], how: dict[str, Any]) -> None:
 def _chains(path: Path) -> tuple[list[str], list[list[tuple[int, int]]]]:
     """Return GSM8K's prompts, and where the answers of each lie."""
     prompts, answers = [], []
-    for row in tamis.load(path, progress=False):
+    with zstandard.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    for row in rows:
         if "gsm8k" not in row["task"]:
             continue
         text, spans = "", []

@@ -11,7 +11,6 @@ import random
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import transformers
 
@@ -21,7 +20,7 @@ from tamis.models.tagger import Tagger
 from tamis.prompting.compression.policy_gradient import Step, learn
 from training import data
 
-WIDTH, RATE = 512, 1e-3
+WIDTH, RATE = 512, 3e-3
 LONGEST = 128  # tokens
 
 
@@ -51,27 +50,22 @@ def main() -> None:
     torch.set_num_threads(1)
 
     folder = given.work / "compressor"
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    encoder = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32)
+    classifier = Tagger(str(folder), device="cpu")
+    tokenizer = classifier.tokenizer
     torch.manual_seed(0)
-    tagger = Tagger(Policy(encoder, WIDTH), tokenizer=tokenizer)
+    tagger = Tagger(Policy(classifier.module.base_model, WIDTH), tokenizer=tokenizer)
     lm = tamis.models.load("bundled", device="cpu", batch_tokens=8192)
     texts = prompts(given.data, tokenizer, given.prompts)
-    done: list[Step] = []
 
     def tell(step: Step) -> None:
-        done.append(step)
-        if len(done) % 5 == 0:
-            print(f"step {len(done)}: {_told(done[-5:])}, {time.process_time():.0f} s", flush=True)
-            save_policy(tagger, folder)
+        save_policy(tagger, folder)  # it can be stopped at any step
+        print(
+            f"reward {step.reward:.3f}, removed {step.removed:.3f}, faithful {step.faithful:.3f}, "
+            f"{time.process_time():.0f} s",
+            flush=True,
+        )
 
     learn(tagger, lm, texts, steps=given.steps, learning_rate=RATE, on_step=tell)
-    save_policy(tagger, folder)
-
-
-def _told(steps: list[Step]) -> str:
-    means = [float(np.mean([getattr(s, name) for s in steps])) for name in Step.__annotations__]
-    return "reward {:.3f}, removed {:.3f}, faithful {:.3f}".format(*means)
 
 
 if __name__ == "__main__":

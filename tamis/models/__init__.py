@@ -101,7 +101,7 @@ def load_judge(model: str, *, dimension: str | None = None, **options: Any) -> "
 
 
 def bundled(part: str) -> Path:
-    """Return the folder of a model that ships in the package: 'lm', 'embedder' or 'quality'.
+    """Return the folder of a model that ships: 'lm', 'embedder', 'quality' or 'compressor'.
 
     Raises
     ------

@@ -9,14 +9,13 @@ from tamis.models.tagger import Tagger
 
 try:
     import torch
-    import transformers
     from safetensors.torch import load_file, save_file
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
 __all__ = ["Policy", "load_policy", "save_policy"]
 
-_CAUTION = 2.0  # log-odds of keeping, before anything is learnt
+_CAUTION = 3.0  # log-odds of keeping, before anything is learnt
 _FILE = "policy.safetensors"
 
 
@@ -57,20 +56,17 @@ class Policy(torch.nn.Module):  # type: ignore[misc]
 
 
 def load_policy(folder: str | Path, device: str | None = None) -> Tagger:
-    """Load a policy that `save_policy` wrote, as a tagger."""
+    """Load a policy that `save_policy` wrote beside a token classifier, as a tagger."""
     folder = Path(folder)
     try:
         weights = load_file(folder / _FILE)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        encoder = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32)
+        tagger = Tagger(str(folder), device=device)
     except (OSError, ValueError) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"policy {folder.name}: cannot be loaded ({said})") from error
-    policy = Policy(encoder, len(weights["0.weight"]))
+    policy = Policy(tagger.module.base_model, len(weights["0.weight"]))
     policy.head.load_state_dict({name: weight.float() for name, weight in weights.items()})
-    if device or torch.cuda.is_available():
-        policy.to(device or "cuda")
-    return Tagger(policy, tokenizer=tokenizer)
+    return Tagger(policy.to(tagger.module.device), tokenizer=tagger.tokenizer)
 
 
 def save_policy(tagger: Tagger, folder: str | Path) -> None:

@@ -19,6 +19,7 @@ try:
     import transformers
 
     from tamis.models.packed import OneDNN
+    from tamis.models.transformers import no_bar
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
@@ -86,7 +87,8 @@ class Tagger:
                 kind = transformers.AutoModelForTokenClassification
                 if device == "cpu":
                     options.setdefault("dtype", torch.float32)  # whatever the file holds
-                model = kind.from_pretrained(model, **options).to(device)
+                with no_bar(model):
+                    model = kind.from_pretrained(model, **options).to(device)
             except (OSError, ValueError) as error:
                 said = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise ModelError(f"{self.name}: cannot be loaded ({said})") from error

@@ -26,7 +26,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
-__all__ = ["TransformersEmbedder", "TransformersLM"]
+__all__ = ["TransformersEmbedder", "TransformersLM", "no_bar"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -81,7 +81,7 @@ class TransformersLM:
     ) -> None:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.name = f"transformers:{_shown(model)}"
-        with _explained(self.name), _no_bar(model):
+        with _explained(self.name), no_bar(model):
             if isinstance(model, str):
                 options["dtype"] = _dtype(dtype, device)
                 known = {key: options[key] for key in _TOKENIZER_OPTIONS & options.keys()}
@@ -313,7 +313,7 @@ def _shown(model: Any) -> str:  # noqa: ANN401
 
 
 @contextmanager
-def _no_bar(model: Any) -> Iterator[None]:  # noqa: ANN401
+def no_bar(model: Any) -> Iterator[None]:  # noqa: ANN401
     """Draw no bar for weights that lie here: they load at once."""
     bars = transformers.utils.logging
     if not (isinstance(model, str) and Path(model).is_dir() and bars.is_progress_bar_enabled()):

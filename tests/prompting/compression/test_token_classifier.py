@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tamis import models
 from tamis.errors import ModelError, SettingError
 from tamis.prompting import compress
 from tamis.prompting.compression.readers import FunctionReader
 from tamis.prompting.compression.released_words import ReleasedWords
-from tamis.prompting.compression.token_classifier import chunks
+from tamis.prompting.compression.token_classifier import _loaded, chunks
 from tests.prompting.compression.readers import Encoder, golden
 
 GOLDEN = golden("llmlingua2")
@@ -163,12 +164,32 @@ def test_a_forced_word_that_is_no_token_is_refused():
         )  # fmt: skip
 
 
-def test_a_copy_without_a_bundled_encoder_says_so():
+def test_a_copy_without_a_bundled_encoder_says_so(monkeypatch):
     pytest.importorskip("torch")
-    from tamis.models import bundled
+    monkeypatch.setattr(models, "__file__", "/nowhere/__init__.py")
+    _loaded.cache_clear()
+    with pytest.raises(ModelError, match="ships no compressor"):
+        compress("a b c", rate=0.5, method="token-classifier")
 
-    try:
-        bundled("compressor")
-    except ModelError:
-        with pytest.raises(ModelError, match="ships no compressor"):
-            compress("a b c", rate=0.5, method="token-classifier")
+
+@pytest.mark.parametrize("method", ["token-classifier", "pcrl"])
+def test_the_bundled_one_works_offline_at_any_length(method):
+    pytest.importorskip("torch", reason='pip install "tamis[models]"')
+    text = "In 1903 Marie Curie shared the prize with Henri Becquerel, and it was in Physics. " * 40
+    done = compress(text, rate=0.3, method=method)
+    assert done.text == "".join(text[a:b] for a, b in done.kept)
+    assert done.tokens == pytest.approx(0.3 * done.original_tokens, abs=5)
+    assert done.model_tokens <= 1.02 * done.original_tokens
+
+
+def test_the_bundled_one_holds_names_above_the_words_between_them():
+    pytest.importorskip("torch", reason='pip install "tamis[models]"')
+    text = "Later Marie Curie shared the prize with Henri Becquerel, and it was in Physics."
+    said = _loaded("bundled").tag([text])[0]
+    words = [text[a:b].strip() for a, b in said.spans]
+    between = {"the", "with", "and", "it", "was", "in"}
+    names = [
+        p for p, (a, b) in zip(said.keep, said.spans, strict=True) if 6 <= a < 17 or 39 <= a < 54
+    ]
+    rest = [p for p, word in zip(said.keep, words, strict=True) if word in between]
+    assert np.mean(names) > np.mean(rest)
