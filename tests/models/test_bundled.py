@@ -9,7 +9,7 @@ from tamis.models import bundled
 from tamis.models.quality import QualityScorer
 from tamis.models.static import StaticEmbedder
 
-PARTS = ["compressor", "embedder", "lm", "quality"]
+PARTS = ["compressor", "embedder", "lm", "quality", "summary-vectors"]
 ASKED = [
     ("What are the symptoms of diabetes?", "Common signs are thirst, tiredness and high sugar."),
     ("How do I bake bread at home?", "Mix flour, water, salt and yeast, let it rise, then bake."),
