@@ -40,9 +40,8 @@ def main() -> None:
     rate = len(candidates) / (read + seconds)
     print(f"{len(candidates):,} candidates against {len(kept):,} kept tasks; {sum(ours):,} are new")
     print(f"  tamis         {rate:10,.1f} checks/s on one core")
-    print(
-        f"    {len(candidates) / seconds:,.1f} checks/s once the kept tasks are read in {read:.2f} s"
-    )
+    rest = len(candidates) / seconds
+    print(f"    {rest:,.1f} checks/s once the kept tasks are read in {read:.2f} s")
     if few := arguments.peer_candidates:
         _beside_the_peer(kept, candidates[:few], ours[:few], rate)
 

@@ -191,7 +191,6 @@ class Catalog:
         except duckdb.Error as error:
             raise CatalogError(f"sql: {in_one_line(error)}") from error
 
-
     def dataset(self, query: str) -> Dataset:
         """Return the rows of one statement as a Dataset, all in memory; raises as `table`."""
         return Dataset(self.table(query))

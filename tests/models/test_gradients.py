@@ -54,7 +54,7 @@ def one_by_one(lm, pieces):
 def test_gradients_are_those_of_one_example_at_a_time(tiny, held, monkeypatch):
     monkeypatch.setattr(gradients, "_HELD", held)
     lm = adapted(tiny, trained(tiny)[0].values, 3)
-    pieces = pieces_of(lm) + [Piece(np.arange(40), 30)]
+    pieces = [*pieces_of(lm), Piece(np.arange(40), 30)]
     expected = one_by_one(lm, pieces)
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(gradients_of(lm, pieces), expected, atol=1e-5)
