@@ -48,7 +48,8 @@ def uniforms(ids: npt.NDArray[np.void], seed: int) -> npt.NDArray[np.float64]:
 
 def gumbels(ids: npt.NDArray[np.void], seed: int) -> npt.NDArray[np.float64]:
     """Return a standard Gumbel draw for each example: −log(−log u), u from `uniforms`."""
-    return -np.log(-np.log(uniforms(ids, seed)))
+    drawn: npt.NDArray[np.float64] = -np.log(-np.log(uniforms(ids, seed)))
+    return drawn
 
 
 def copy_numbers(ids: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:

@@ -92,4 +92,5 @@ def _ranks(gains: Floats, *, alike: bool) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return np.exp(-np.logaddexp(0, -x))
+    shares: Floats = np.exp(-np.logaddexp(0, -x))
+    return shares

@@ -374,7 +374,8 @@ def _lengths(batch: pa.Table) -> npt.NDArray[np.float64]:
 def _preference(ids: npt.NDArray[np.void], read: _Read) -> npt.NDArray[np.int64]:
     """Return all positions, the one to keep first: by value, by length, by id."""
     high, low = ids.view(">u8").reshape(-1, 2).T.astype(np.uint64)
-    return np.lexsort((low, high, -read.lengths, -read.values))
+    order: npt.NDArray[np.int64] = np.lexsort((low, high, -read.lengths, -read.values))
+    return order
 
 
 def _first_of_equals(

@@ -221,7 +221,8 @@ class _Run:
                 own.ready = 0 if start and number == 0 else end - start - size
             for length, rate in segment:
                 end = drop(main, own, start, end - size + length, length, rate) + size
-        return np.concatenate([gone, main.where])[start:]
+        left: npt.NDArray[np.int64] = np.concatenate([gone, main.where])[start:]
+        return left
 
     def _advance(self, sequence: Sequence, end: int, size: int, number: int, cropped: int) -> bool:
         """Read a sequence up to `end`, all of it at first; return whether there was anything."""
