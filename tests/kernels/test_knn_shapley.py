@@ -106,7 +106,6 @@ def test_where_everybody_votes_a_wrong_vote_is_a_null_player(task):
     values, _ = knn_shapley(*task[:4], len(points) + 1)
     right = (labels == answers[:, None]).mean(axis=0)
     assert values == pytest.approx(right / (len(points) + 1), abs=1e-12)
-    assert (values[right == 0] == 0).all()
 
 
 def test_distances_that_only_float64_tells_apart_are_told_apart():
