@@ -28,7 +28,7 @@ import tamis
 from tamis.models.tokens import Piece
 from tamis.models.transformers import TransformersLM
 from tamis.prompting import SummaryVectors
-from tamis.prompting.soft.prompts import tokens_of
+from tamis.prompting.soft.texts import tokens_of
 from training.summary import texts
 
 Ids = npt.NDArray[np.int64]

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from selenium import webdriver
 
-__all__ = ["HOSTILE", "asked", "chromium"]
+__all__ = ["HOSTILE", "asked", "browser", "chromium"]
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
@@ -38,7 +38,7 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory):
+def browser(tmp_path_factory):
     if not (BROWSER and DRIVER):
         missing = "no chromium or google-chrome with a chromedriver on PATH"
         if os.environ.get("CI"):
@@ -52,6 +52,15 @@ def chromium(tmp_path_factory):
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def chromium(browser):
+    """The browser of all tests; no test sees the width, the print or the cookies of another."""
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    browser.delete_all_cookies()
 
 
 def asked(driver):

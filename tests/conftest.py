@@ -5,7 +5,7 @@ from pathlib import Path
 
 import hypothesis  # noqa: F401 - its plug-ins fail once vLLM has frozen the garbage collector
 import pytest
-from browsing import chromium  # noqa: F401 - a fixture of report and ui
+from browsing import browser, chromium  # noqa: F401 - fixtures of report and ui
 
 
 def pytest_collection_finish():

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from prefect.client.orchestration import get_client
@@ -62,6 +63,16 @@ def start_now(deployed, **parameters):
 def set_state(flow_run, state, *, force=False):
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run.id, state, force=force)
+
+
+@contextmanager
+def held(limit):
+    """Hold one slot of a limit. (Prefect's own `concurrency` asks the server it asked first.)"""
+    with get_client(sync_client=True) as client:
+        taken = client.increment_concurrency_slots([limit], 1, "concurrency")
+        assert taken.json(), f"no limit {limit}"
+        yield
+        client.release_concurrency_slots([limit], 1, occupancy_seconds=1)
 
 
 def processes_of(flow_run):

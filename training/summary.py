@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from tamis.prompting.soft import SummaryVectors
-from tamis.prompting.soft.prompts import tokens_of
+from tamis.prompting.soft.texts import tokens_of
 from tamis.prompting.soft.training import fit, windows
 from training import data
 

@@ -12,7 +12,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Cancelling, Scheduled
-from scheduling import ended, eventually, flow_runs, free_port, in_state, set_state, start_now
+from scheduling import ended, eventually, flow_runs, free_port, held, in_state, set_state, start_now
 
 from tamis.data.catalog import catalog
 from tamis.errors import RecipeError, SettingError
@@ -67,12 +67,10 @@ def test_prefect_s_page_shows_the_steps_and_the_way_to_the_report():
 
 @pytest.mark.usefixtures("scheduler", "worker", "folder")
 def test_a_step_with_a_model_waits_for_a_card_can_be_cancelled_and_goes_on_when_tried_again():
-    from prefect.concurrency.sync import concurrency
-
     with_model = RECIPE.replace("random: {k: 5}", "kcenter: {k: 5}")
     deployed = deploy(recipe("cards", with_model), cards=1)
     steps = runs.home() / "steps"
-    with concurrency(CARDS):
+    with held(CARDS):
         started = start_now(deployed)
         eventually(lambda: list(steps.glob("*.parquet")), "the step without a model")
         time.sleep(3)  # were there no limit, the other step would be done by now, or soon

@@ -142,4 +142,3 @@ def test_beyond_this_machine_it_asks_for_the_token_that_it_printed(home, chromiu
         assert SMALL in chromium.page_source
     finally:
         stopped(process)
-        chromium.delete_all_cookies()

@@ -1,6 +1,7 @@
 """What every soft compressor is: a base model, low-rank additions to it, weights of its own."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -33,7 +34,7 @@ Loss = tuple[torch.Tensor, int]
 _WEIGHTS, _CONFIG = "compressor.safetensors", "config.json"
 
 
-class SoftCompressor:
+class SoftCompressor(ABC):
     """A language model that is taught to write texts as few states.
 
     The base model is never changed: what learns are low-rank additions to its linear layers,
@@ -102,9 +103,9 @@ class SoftCompressor:
             f"own.{name}": p for name, p in self.own.named_parameters()
         }
 
+    @abstractmethod
     def losses(self, rows: Sequence[Any], draw: np.random.Generator) -> Iterator[Loss]:
         """Yield the parts of a batch's loss; each is differentiated before the next is made."""
-        raise NotImplementedError
 
     def save(self, folder: str | Path) -> None:
         """Write what was learnt, and of which model it is a part.

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from tamis.errors import MissingExtraError
 from tamis.models.base import LanguageModel, Prompt
 from tamis.prompting.soft.base import Ids, Loss, SoftCompressor
-from tamis.prompting.soft.prompts import tokens_of
 from tamis.prompting.soft.rows import Row, rows_of
 from tamis.prompting.soft.states import KeptStates, answer, kept, logprobs_after
+from tamis.prompting.soft.texts import tokens_of
 from tamis.prompting.soft.training import fit
 
 try:

@@ -10,8 +10,7 @@ continuation leaves out its first tokens, and only the other two end with the en
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,9 +18,10 @@ from tamis.errors import DataError, MissingExtraError, SettingError
 from tamis.models.base import Generation, LanguageModel, Prompt
 from tamis.models.transformers import TransformersLM
 from tamis.prompting.soft.base import Ids, Loss, last_states
-from tamis.prompting.soft.prompts import SoftPrompts, Vectors, tokens_of
+from tamis.prompting.soft.prompts import SoftPrompts, Vectors
 from tamis.prompting.soft.rows import Row, rows_of
-from tamis.prompting.soft.training import fit, windows
+from tamis.prompting.soft.texts import tokens_of
+from tamis.prompting.soft.training import fit
 
 try:
     import torch
@@ -100,36 +100,11 @@ class ICAE(SoftPrompts):
         """The base model: it reads the slots without ever having been trained."""
         return self.decoder
 
-    @classmethod
-    def train(
-        cls,
-        base: LanguageModel | str,
-        texts: Sequence[str],
-        output_dir: str | Path,
-        *,
-        epochs: int = 1,
-        learning_rate: float | None = None,
-        batch_tokens: int | None = None,
-        progress: bool = True,
-        **settings: Any,  # noqa: ANN401 - of the class
-    ) -> Self:
-        """Train on texts: to give them back, and to go on from them.
-
-        Parameters
-        ----------
-        base, texts, output_dir, epochs, learning_rate, batch_tokens, progress, **settings
-            As for `SummaryVectors.train`.
-        """
-        made = cls(base, **settings)
-        ids = [np.concatenate([*tokens_of(made.base, text)]) for text in texts if text]
-        # The decoder reads slots, a marker, and the window again.
-        length = min(made.settings["slots"] * made.settings["ratio"], made.base.context // 2)
-        fit(
-            made, windows(ids, length, _LEAST), epochs=epochs, learning_rate=learning_rate,
-            batch_tokens=batch_tokens, seed=made.settings["seed"], progress=progress,
-        )  # fmt: skip
-        made.save(output_dir)
-        return made
+    @property
+    def window(self) -> tuple[int, int]:
+        """Half a context at most: the decoder reads slots, a marker, and the window again."""
+        span = self.settings["slots"] * self.settings["ratio"]
+        return min(span, self.base.context // 2), _LEAST
 
     def tune(
         self,

@@ -11,18 +11,16 @@ own tokens.
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tamis.errors import MissingExtraError, SettingError
 from tamis.models.base import LanguageModel, Prompt
-from tamis.prompting.soft.base import Ids, Loss, SoftCompressor
-from tamis.prompting.soft.prompts import tokens_of
+from tamis.prompting.soft.base import Ids, Loss
 from tamis.prompting.soft.states import KeptStates, answer, cache_of, kept, logprobs_after
-from tamis.prompting.soft.training import fit, windows
+from tamis.prompting.soft.texts import TextCompressor, tokens_of
 
 try:
     import torch
@@ -37,7 +35,7 @@ __all__ = ["Nugget"]
 _LEAST = 4  # tokens of a window
 
 
-class Nugget(SoftCompressor):
+class Nugget(TextCompressor):
     """Compress a text to the states of some of its own tokens.
 
     Parameters
@@ -94,35 +92,10 @@ class Nugget(SoftCompressor):
         )
         self.decoder = frozen(self.base)
 
-    @classmethod
-    def train(
-        cls,
-        base: LanguageModel | str,
-        texts: Sequence[str],
-        output_dir: str | Path,
-        *,
-        epochs: int = 1,
-        learning_rate: float | None = None,
-        batch_tokens: int | None = None,
-        progress: bool = True,
-        **settings: Any,  # noqa: ANN401 - of the class
-    ) -> Self:
-        """Train on texts: to give them back, and to go on from them.
-
-        Parameters
-        ----------
-        base, texts, output_dir, epochs, learning_rate, batch_tokens, progress, **settings
-            As for `SummaryVectors.train`.
-        """
-        made = cls(base, **settings)
-        ids = [np.concatenate([*tokens_of(made.base, text)]) for text in texts if text]
-        # What is given back has positions after those of the text.
-        fit(
-            made, windows(ids, made.base.context // 2, _LEAST), epochs=epochs, progress=progress,
-            learning_rate=learning_rate, batch_tokens=batch_tokens, seed=made.settings["seed"],
-        )  # fmt: skip
-        made.save(output_dir)
-        return made
+    @property
+    def window(self) -> tuple[int, int]:
+        """Half a context: what is given back has positions after those of the text."""
+        return self.base.context // 2, _LEAST
 
     def compress(self, text: str) -> KeptStates:
         """Return the states of a text's nuggets; `positions` says which tokens they are."""

@@ -1,6 +1,7 @@
 """Compressors whose vectors stand before a prompt as embeddings: encode, generate, score."""
 
-from collections.abc import Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,31 +11,30 @@ from tamis.errors import MissingExtraError, SettingError
 from tamis.models.base import Generation, LanguageModel, Prompt
 from tamis.models.tokens import TextTokenizer
 from tamis.models.transformers import TransformersLM
-from tamis.prompting.soft.base import Ids, SoftCompressor, following
+from tamis.prompting.soft.base import Ids, following
+from tamis.prompting.soft.texts import TextCompressor
 
 try:
     import torch
 except ImportError as error:
     raise MissingExtraError("torch", "models") from error
 
-__all__ = ["SoftPrompts", "tokens_of"]
+__all__ = ["SoftPrompts"]
 
 Vectors = npt.NDArray[np.float32]
 
-_READ = 2**14  # characters that are tokenised at once
 
-
-class SoftPrompts(SoftCompressor):
+class SoftPrompts(TextCompressor):
     """A compressor of text into vectors that a language model reads as embeddings."""
 
     @property
+    @abstractmethod
     def reader(self) -> TransformersLM:
         """The language model that reads the vectors."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, text: str | Iterable[str]) -> Vectors:
         """Return a text as vectors: float32 of shape (k, hidden)."""
-        raise NotImplementedError
 
     def generate(
         self,
@@ -120,30 +120,3 @@ class SoftPrompts(SoftCompressor):
                 f"of shape (k, {width})"
             )
         return vectors
-
-
-def tokens_of(lm: TransformersLM, text: str | Iterable[str]) -> Iterator[Ids]:
-    """Yield the tokens of a text, a few thousand at a time, begun as its tokenizer begins one.
-
-    A text is tokenised in parts that end at blanks, wherever it was cut when it was given.
-    """
-    reader = TextTokenizer(lm.tokenizer, lm.name)
-    for number, part in enumerate(_parts(text)):
-        [encoded] = reader.encode([part])
-        yield encoded.ids[encoded.start if number else 0 :]
-
-
-def _parts(text: str | Iterable[str]) -> Iterator[str]:
-    if isinstance(text, str):
-        whole = text
-        text = (whole[begin : begin + _READ] for begin in range(0, len(whole), _READ))
-    held = ""
-    for piece in text:
-        held += piece
-        while len(held) > _READ:
-            blank = max(held.rfind(" ", 1, _READ), held.rfind("\n", 1, _READ))
-            cut = blank if blank > 0 else _READ
-            yield held[:cut]
-            held = held[cut:]
-    if held:
-        yield held

@@ -13,7 +13,7 @@ are kept, so that a text of any length is read in bounded memory.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,8 @@ from tamis.errors import MissingExtraError, SettingError
 from tamis.models.base import LanguageModel
 from tamis.models.transformers import TransformersLM
 from tamis.prompting.soft.base import Ids, Loss, last_states
-from tamis.prompting.soft.prompts import SoftPrompts, Vectors, tokens_of
-from tamis.prompting.soft.training import fit, windows
+from tamis.prompting.soft.prompts import SoftPrompts, Vectors
+from tamis.prompting.soft.texts import tokens_of
 
 try:
     import torch
@@ -103,43 +103,10 @@ class SummaryVectors(SoftPrompts):
         """The model that writes the vectors: the same reads them."""
         return self.lm
 
-    @classmethod
-    def train(
-        cls,
-        base: LanguageModel | str,
-        texts: Sequence[str],
-        output_dir: str | Path,
-        *,
-        epochs: int = 1,
-        learning_rate: float | None = None,
-        batch_tokens: int | None = None,
-        progress: bool = True,
-        **settings: Any,  # noqa: ANN401 - of the class
-    ) -> Self:
-        """Train summary vectors on texts, and save them in `output_dir`.
-
-        Parameters
-        ----------
-        base : LanguageModel or str
-            Left as it is.
-        texts : sequence of str
-            Long ones: a text is cut into windows of `memory + 1` segments, whose lengths are
-            drawn anew each time. A text of fewer than six tokens teaches nothing.
-        output_dir : str or Path
-        epochs, learning_rate, batch_tokens, progress
-            As for `tamis.models.tuning.tune`.
-        **settings
-            As for the class: `slots`, `segment`, `memory`, `lora`, `seed`.
-        """
-        made = cls(base, **settings)
-        ids = [np.concatenate([*tokens_of(made.base, text)]) for text in texts if text]
-        length = (made.settings["memory"] + 1) * made.settings["segment"]
-        fit(
-            made, windows(ids, length, 2 * (_LEAST + 1)), epochs=epochs, progress=progress,
-            learning_rate=learning_rate, batch_tokens=batch_tokens, seed=made.settings["seed"],
-        )  # fmt: skip
-        made.save(output_dir)
-        return made
+    @property
+    def window(self) -> tuple[int, int]:
+        """Of `memory + 1` segments, whose lengths are drawn anew each time; two at least."""
+        return (self.settings["memory"] + 1) * self.settings["segment"], 2 * (_LEAST + 1)
 
     def encode(self, text: str | Iterable[str]) -> Vectors:
         """Return a text's summary vectors, the newest last.

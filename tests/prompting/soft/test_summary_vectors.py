@@ -11,8 +11,8 @@ from torch.nn import functional
 from tamis.errors import DataError, ModelError, SettingError
 from tamis.models import load
 from tamis.prompting.soft import summary_vectors
-from tamis.prompting.soft.prompts import tokens_of
 from tamis.prompting.soft.summary_vectors import SummaryVectors, segment_lengths
+from tamis.prompting.soft.texts import tokens_of
 
 TEXT = "The sky is blue, and the sea below it is bluer still. " * 6
 SMALL = {"slots": 4, "segment": 16, "memory": 3, "lora": 4}
@@ -81,20 +81,20 @@ def test_vectors_that_fell_out_of_memory_have_left_their_mark(tiny, moved):
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_a_stream_gives_what_the_whole_text_gives(moved, monkeypatch, size):
-    from tamis.prompting.soft import prompts
+    from tamis.prompting.soft import texts
 
-    monkeypatch.setattr(prompts, "_READ", 64)
+    monkeypatch.setattr(texts, "_READ", 64)
     parts = (TEXT[begin : begin + size] for begin in range(0, len(TEXT), size))
     np.testing.assert_array_equal(moved.encode(parts), moved.encode(TEXT))
 
 
 def test_parts_lose_no_character(tiny, monkeypatch):
-    from tamis.prompting.soft import prompts
+    from tamis.prompting.soft import texts
 
-    monkeypatch.setattr(prompts, "_READ", 10)
+    monkeypatch.setattr(texts, "_READ", 10)
     text = "a b  c\n\nd" + "x" * 35 + " é東京 " * 9
-    assert "".join(prompts._parts(text)) == text
-    assert max(map(len, prompts._parts(text))) <= 10
+    assert "".join(texts._parts(text)) == text
+    assert max(map(len, texts._parts(text))) <= 10
 
 
 def test_memory_does_not_grow_with_the_text(moved, monkeypatch):
