@@ -4,7 +4,7 @@ An unknown key, method or setting is an error that names the line and the neares
 name. Paths in a recipe are taken from the working directory.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, WithJsonSchema
 
 from tamis.errors import RecipeError, SettingError, did_you_mean
+from tamis.pipelines.lines import Lines, Place
 from tamis.prompting import generation
 from tamis.prompting.generation.base import Generator
 from tamis.prompting.generation.configure import CALL
@@ -23,11 +24,6 @@ from tamis.selectors.base import Budget, Selector
 from tamis.selectors.configure import check_setting, configured
 
 __all__ = ["Recipe", "Step", "shipped"]
-
-Place = tuple[str | int, ...]
-
-_MOST_NODES = 100_000
-_LONGEST_MESSAGE = 1000
 
 
 class Step(BaseModel):
@@ -139,7 +135,7 @@ class Recipe(BaseModel):
     steps: tuple[Step, ...]
     compare: Compare | None = None
     export: tuple[str, ...] = ()
-    _where: "_Lines" = PrivateAttr()
+    _where: Lines = PrivateAttr()
 
     @classmethod
     def load(
@@ -181,7 +177,7 @@ class Recipe(BaseModel):
         **given: object,
     ) -> Self:
         """Read a recipe's text as `load` does; `path` is what errors call it."""
-        lines = _Lines(path, text)
+        lines = Lines(path, text)
         raw = lines.mapping()
         raw.update({key: value for key, value in given.items() if value is not None})
         steps = raw["steps"] = _steps(raw.get("steps"), lines)
@@ -200,7 +196,7 @@ class Recipe(BaseModel):
         try:
             recipe = cls.model_validate(raw)
         except ValidationError as error:
-            raise lines.explained(error, cls) from None
+            raise lines.explained(error, _known_keys()) from None
         recipe._where = lines
         recipe._check_compare()
         return recipe
@@ -281,6 +277,12 @@ def shipped() -> dict[str, str]:
     }
 
 
+def _known_keys() -> dict[str | int, Iterable[str]]:
+    """Return the keys of a recipe, and of its parts."""
+    models: dict[str | int, type[BaseModel]] = {"": Recipe, "models": Models, "compare": Compare}
+    return {part: model.model_fields for part, model in models.items()}
+
+
 def _text_of(source: str | Path) -> tuple[str, str]:
     path = Path(source)
     if path.is_file():
@@ -296,14 +298,14 @@ def _text_of(source: str | Path) -> tuple[str, str]:
     )
 
 
-def _steps(raw: object, lines: "_Lines") -> list[dict[str, Any]]:
+def _steps(raw: object, lines: Lines) -> list[dict[str, Any]]:
     if not isinstance(raw, list) or not raw:
         raise lines.error(("steps",), "steps must be a list of methods, such as `- clean`")
     return [_entry(entry, ("steps", number), lines, get) for number, entry in enumerate(raw)]
 
 
 def _entry(
-    entry: object, place: Place, lines: "_Lines", known: Callable[[str], object]
+    entry: object, place: Place, lines: Lines, known: Callable[[str], object]
 ) -> dict[str, Any]:
     """Read a method with its settings; `known` raises for one that does not exist."""
     if isinstance(entry, str):
@@ -328,7 +330,7 @@ def _entry(
     return {"method": method, "k": settings.pop("k", None), "settings": settings}
 
 
-def _override(raw: dict[str, Any], key: str, value: object, lines: "_Lines") -> None:
+def _override(raw: dict[str, Any], key: str, value: object, lines: Lines) -> None:
     step, dot, setting = key.rpartition(".")
     if not dot:
         if key not in Recipe.model_fields or key == "steps":
@@ -353,7 +355,7 @@ def _override(raw: dict[str, Any], key: str, value: object, lines: "_Lines") -> 
 def _check_settings(
     step: dict[str, Any],
     place: Place,
-    lines: "_Lines",
+    lines: Lines,
     check: Callable[[str, str, object], None] = check_setting,
 ) -> None:
     method = step["method"]
@@ -367,99 +369,3 @@ def _check_settings(
         raise lines.error(
             (*place, method, "k"), f"k is {k!r}; give a number, or a share such as 0.1"
         )
-
-
-def _shown(message: str) -> str:
-    r"""Return a message as one line of a screen, whatever it quotes.
-
-    >>> _shown("no method 'cle\nan\x1b[31m'")
-    "no method 'cle an [31m'"
-    """
-    line = "".join(char if char.isprintable() else " " for char in message[: _LONGEST_MESSAGE + 1])
-    return line if len(message) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
-
-
-def _as_clause(message: str) -> str:
-    return message[:1].lower() + message[1:]
-
-
-class _Lines:
-    """The text of a recipe, and the line of every key in it."""
-
-    def __init__(self, path: str, text: str) -> None:
-        self.path = path
-        self._line: dict[Place, int] = {}
-        self._nodes = 0
-        try:
-            self._root = yaml.compose(text, yaml.SafeLoader)
-            if self._root is not None:
-                self._note(self._root, ())
-            self._plain = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise RecipeError(f"{path}, line {line}: not YAML ({error.problem})") from None
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
-        except RecipeError:
-            raise
-        except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-            # What PyYAML lets through: `2001-13-45`, `!!bool x`, a list that holds itself.
-            said = _shown(str(error) or type(error).__name__)
-            raise RecipeError(f"{path}: not YAML that can be read ({said})") from None
-
-    def __eq__(self, other: object) -> bool:
-        """Where a recipe was written does not make it another recipe."""
-        return isinstance(other, _Lines)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def mapping(self) -> dict[str, Any]:
-        """Return the recipe as plain data."""
-        if not isinstance(self._plain, dict):
-            raise RecipeError(
-                f"{self.path}, line 1: a recipe is `key: value` lines, such as `name: mine`"
-            )
-        return dict(self._plain)
-
-    def error(self, place: Place, message: str) -> RecipeError:
-        """Return the error for what stands at `place`."""
-        at = place
-        while at and at not in self._line:
-            at = at[:-1]
-        line = f", line {self._line[at]}" if at else ""
-        return RecipeError(f"{self.path}{line}: {_shown(message)}")
-
-    def explained(self, error: ValidationError, model: type[BaseModel]) -> RecipeError:
-        """Return the first of pydantic's complaints in a line of our own."""
-        first = error.errors()[0]
-        place = tuple(first["loc"])
-        name = ".".join(map(str, place))
-        if first["type"] == "extra_forbidden":
-            parts: dict[str | int, type[BaseModel]] = {"models": Models, "compare": Compare}
-            known = parts.get(place[0], model).model_fields
-            return self.error(place, f"no key '{name}'; {did_you_mean(str(place[-1]), known)}")
-        if first["type"] == "missing":
-            return self.error(place, f"'{name}' is missing; add `{name}: …`")
-        return self.error(place, f"{name} is {first['input']!r}; {_as_clause(first['msg'])}")
-
-    def _note(self, node: yaml.Node, place: Place) -> None:
-        self._line.setdefault(place, node.start_mark.line + 1)
-        self._nodes += 1
-        if self._nodes > _MOST_NODES:  # a few aliases of aliases stand for more than any memory
-            raise RecipeError(f"{self.path}: more than {_MOST_NODES:,} values; is it a recipe?")
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                line = key.start_mark.line + 1
-                if not isinstance(key, yaml.ScalarNode):
-                    raise RecipeError(f"{self.path}, line {line}: a key is a word; write `key: …`")
-                here = (*place, key.value)
-                if here in self._line:
-                    raise RecipeError(
-                        f"{self.path}, line {line}: '{_shown(key.value)}' stands twice "
-                        f"(first in line {self._line[here]}); keep one"
-                    )
-                self._line[here] = line
-                self._note(value, here)
-        elif isinstance(node, yaml.SequenceNode):
-            for number, value in enumerate(node.value):
-                self._note(value, (*place, number))
