@@ -20,7 +20,7 @@ format's own name, and a column that stood in its way is called `original_…`. 
 said is found by its name.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,12 +40,12 @@ __all__ = [
     "Format",
     "Turns",
     "buffers",
-    "convert",
     "exchange",
     "fields",
     "licences",
     "of",
     "renamed",
+    "reworded",
     "sources",
     "texts",
     "turns",
@@ -230,7 +230,7 @@ def turns(batch: pa.Table) -> Turns:
         if pa.types.is_struct(said.type) and {role, content} <= set(said.type.names):
             return Turns(
                 np.concatenate([[0], np.cumsum(counts)]),
-                _reworded(texts(pc.struct_field(said, role), name), _SPEAKERS),
+                reworded(texts(pc.struct_field(said, role), name), _SPEAKERS),
                 texts(pc.struct_field(said, content), name),
             )
     if not len(said) or not pc.count(said).as_py():
@@ -305,44 +305,11 @@ def buffers(array: pa.LargeStringArray) -> tuple[npt.NDArray[np.int64], npt.NDAr
     return offsets, np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
 
 
-def convert(dataset: Dataset, format: str) -> Dataset:
-    """Write the rows of a data set in another format.
-
-    Columns that begin with `tamis_` are kept, the others left out. Where a conversation of
-    several turns becomes a prompt and a response, they are as in `fields`; a prompt and a
-    response become a user's and an assistant's turn.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    format : str
-        'alpaca', 'messages', 'sharegpt', 'prompt-completion', 'question-answer' or 'text'.
-
-    Raises
-    ------
-    SettingError
-        If there is no such format.
-    DataError
-        If the rows are plain text, and another format is asked for.
-
-    Examples
-    --------
-    >>> pool = Dataset.from_dict({"prompt": ["1 + 1?"], "completion": ["2"]})
-    >>> convert(pool, "sharegpt")[0]
-    {'conversations': [{'from': 'human', 'value': '1 + 1?'}, {'from': 'gpt', 'value': '2'}]}
-    """
-    if format not in _WRITTEN:
-        raise SettingError(f"no format '{format}'; {did_you_mean(format, _WRITTEN)}")
-    rows = dataset.with_format("arrow")
-    if not len(rows):
-        return Dataset(_converted(rows[:], format))
-    return rows.map(
-        _converted,
-        fn_kwargs={"format": format},
-        batched=True,
-        remove_columns=rows.column_names,
-        desc=f"to {format}",
-    ).with_format(None)
+def reworded(words: pa.LargeStringArray, other: Mapping[str, str]) -> pa.LargeStringArray:
+    """Put other words for some, such as 'assistant' for 'gpt'; all in small letters."""
+    coded = words.dictionary_encode()
+    new = [other.get(word, word) for word in map(str.lower, coded.dictionary.to_pylist())]
+    return pa.array(new, pa.large_string()).take(coded.indices)
 
 
 def renamed(
@@ -400,54 +367,6 @@ def renamed(
     changes = {old: f"original_{old}" for old in wanted if old in names and wanted[old] != old}
     changes |= {old: new for new, old in wanted.items() if old != new}
     return changes | _out_of_the_way(names, changes, format)
-
-
-def _converted(batch: pa.Table, format: str) -> pa.Table:
-    kept = [name for name in batch.column_names if name.startswith("tamis_")]
-    columns = {name: batch[name] for name in kept}
-    return pa.table(_WRITTEN[format](batch) | columns)
-
-
-def _as_text(batch: pa.Table) -> dict[str, pa.Array]:
-    return {"text": fields(batch).text}
-
-
-def _as_alpaca(batch: pa.Table) -> dict[str, pa.Array]:
-    form, columns = _found(batch.column_names)
-    prompt, response = exchange(batch)
-    given = pa.repeat(_EMPTY, batch.num_rows)
-    if form.name == "alpaca" and "input" in columns:
-        prompt = texts(batch[columns["prompt"]], columns["prompt"])
-        given = texts(batch[columns["input"]], columns["input"])
-    return {"instruction": prompt, "input": given, "output": response}
-
-
-def _as_pair(prompt: str, response: str) -> Callable[[pa.Table], dict[str, pa.Array]]:
-    return lambda batch: dict(zip((prompt, response), exchange(batch), strict=True))
-
-
-def _as_conversation(
-    column: str, role: str, content: str, words: Mapping[str, str]
-) -> Callable[[pa.Table], dict[str, pa.Array]]:
-    def written(batch: pa.Table) -> dict[str, pa.Array]:
-        offsets, roles, contents = turns(batch)
-        roles = _reworded(roles, words)
-        said = pa.StructArray.from_arrays([roles, contents], [role, content])
-        return {column: pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), said)}
-
-    return written
-
-
-_WRITTEN: dict[str, Callable[[pa.Table], dict[str, pa.Array]]] = {
-    "alpaca": _as_alpaca,
-    "messages": _as_conversation("messages", "role", "content", {}),
-    "prompt-completion": _as_pair("prompt", "completion"),
-    "question-answer": _as_pair("question", "answer"),
-    "sharegpt": _as_conversation(
-        "conversations", "from", "value", {USER: "human", ASSISTANT: "gpt"}
-    ),
-    "text": _as_text,
-}
 
 
 def _out_of_the_way(names: list[str], changes: dict[str, str], wanted: str) -> dict[str, str]:
@@ -512,13 +431,6 @@ def _lines(first: pa.LargeStringArray, second: pa.LargeStringArray) -> pa.LargeS
     both = pc.and_(pc.not_equal(first, _EMPTY), pc.not_equal(second, _EMPTY))
     between = pc.if_else(both, pa.scalar("\n", pa.large_string()), _EMPTY)
     return pc.binary_join_element_wise(first, between, second, _EMPTY)
-
-
-def _reworded(roles: pa.LargeStringArray, words: Mapping[str, str]) -> pa.LargeStringArray:
-    """Put other words for roles."""
-    coded = roles.dictionary_encode()
-    new = [words.get(word, word) for word in map(str.lower, coded.dictionary.to_pylist())]
-    return pa.array(new, pa.large_string()).take(coded.indices)
 
 
 def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from tamis.data import formats, personal
+from tamis.data.convert import convert
 from tamis.data.files import written_aside
-from tamis.data.formats import convert
 from tamis.data.save import save
 from tamis.data.sources import HUB
 from tamis.errors import SettingError

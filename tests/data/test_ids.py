@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tamis.data import ids
 from tamis.data.batches import LocalEngine, using
-from tamis.data.formats import convert
+from tamis.data.convert import convert
 from tamis.data.ids import batch_ids, example_ids, id_array, id_texts, ids_of
 from tamis.data.load import load
 from tamis.errors import DataError
