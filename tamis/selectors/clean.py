@@ -1,8 +1,7 @@
 """Documented heuristics, each a named reason: what is empty, broken or noise goes."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +14,11 @@ from tamis.errors import SettingError, did_you_mean
 from tamis.kernels.characters import SCRIPTS, character_table
 from tamis.kernels.minhash import text_keys
 from tamis.kernels.textstats import COUNTS, text_counts
-from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
+from tamis.selectors.rules import Rule, RuleScorer, Signals
 from tamis.selectors.selection import KEPT, Selection
 
-__all__ = ["RULES", "Clean", "Rule"]
-
-Signals = Mapping[str, npt.NDArray[Any]]
+__all__ = ["RULES", "Clean"]
 
 _NGRAM = 3
 _FEWEST_NGRAMS = 20
@@ -38,32 +35,6 @@ _REFUSAL = (
     rf"|i (?:cannot|can't|can not) {_TO_DO})"
 )
 _NOTHING = r"^[\s\pP\pS]*(?:no ?output|no ?input|no ?response|n/a)[\s\pP\pS]*$"
-
-
-class Rule(NamedTuple):
-    """One heuristic: drop a row whose signal is beyond the limit that a setting gives.
-
-    Attributes
-    ----------
-    setting : str
-        The setting of `Clean` that holds the limit; True is a limit of none.
-    signal : str
-        The number that is held against it.
-    least : bool
-        The limit is the least that passes; otherwise the most.
-    reason : str
-        What is said of a dropped row, with `{figure}` and `{limit}`.
-    """
-
-    setting: str
-    signal: str
-    least: bool
-    reason: str
-
-    def fails(self, signals: Signals, limit: float) -> npt.NDArray[np.bool_]:
-        """Return which rows fail."""
-        figures = signals[self.signal]
-        return figures < limit if self.least else figures > limit
 
 
 RULES = (
@@ -100,7 +71,7 @@ RULES = (
 
 
 @dataclass(kw_only=True, repr=False)
-class Clean(Scorer):
+class Clean(RuleScorer):
     """Drop rows that documented heuristics call broken, empty, repetitive or noise.
 
     Each rule holds one number of a row against a limit. None (False for the rules that are
@@ -169,6 +140,7 @@ class Clean(Scorer):
     """
 
     name: ClassVar[str] = "clean"
+    rules: ClassVar[tuple[Rule, ...]] = RULES
     needs_k: ClassVar[bool] = False
     empty: bool = True
     max_broken: float | None = 0.01
@@ -226,21 +198,6 @@ class Clean(Scorer):
             "open_fence": answer["fences"] % 2 == 1,
         }
 
-    def score_of(self, signals: Signals) -> npt.NDArray[np.float64]:
-        """Return the share of the rules in use that each row passes."""
-        failed = [rule.fails(signals, limit) for rule, limit in self._in_use()]
-        if not failed:
-            return np.ones(len(signals["words"]))
-        return np.asarray(1 - np.mean(failed, axis=0))
-
-    def _in_use(self) -> list[tuple[Rule, float]]:
-        limits = [(rule, getattr(self, rule.setting)) for rule in RULES]
-        return [
-            (rule, 0 if limit is True else limit)
-            for rule, limit in limits
-            if limit is not None and limit is not False
-        ]
-
     def _pick(
         self,
         ids: npt.NDArray[np.void],
@@ -248,15 +205,10 @@ class Clean(Scorer):
         scores: npt.NDArray[np.float64],
         k: int | None,
     ) -> Selection:
-        reasons = np.full(len(scores), "score below that of the kept", dtype=object)
-        passed = np.ones(len(scores), bool)
-        for rule, limit in self._in_use():
-            failed = passed & rule.fails(signals, limit)
-            reasons[failed] = [
-                rule.reason.format(figure=figure, limit=limit)
-                for figure in signals[rule.signal][failed].tolist()
-            ]
-            passed &= ~failed
+        failed = self._failed(signals)
+        passed = failed == ""
+        reasons = self._said(signals, failed)
+        reasons[passed] = "score below that of the kept"
         able = np.where(passed, scores, np.nan)
         indices = top_k(able, ids, len(scores) if k is None else k)
         reasons[indices] = KEPT

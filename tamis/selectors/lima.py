@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,11 @@ from datasets import Dataset
 from tamis.data import formats
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels.draws import uniforms
-from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import shared_top_k
+from tamis.selectors.rules import Rule, RuleScorer, Signals
 from tamis.selectors.selection import KEPT, Selection
 
-__all__ = ["LIMA", "RULES", "Rule"]
-
-Signals = Mapping[str, npt.NDArray[Any]]
+__all__ = ["LIMA", "RULES"]
 
 _THOUSAND = 1000  # examples in the paper's set
 _ALL = "the pool"  # the source of rows that name none
@@ -28,32 +26,6 @@ _FIRST_PERSON = r"\b(?:I|[Mm]y)\b"
 _REFERS = r"(?i)\bas mentioned\b|\bstack ?exchange\b|\b(?:other|another|previous) answers?\b"
 _TAGS = "a|b|i|u|p|br|hr|h[1-6]|em|strong|span|div|img|table|t[rdh]|font|center|sup|sub|iframe"
 _MARKUP = rf"(?i)https?://|!?\[[^\]\n]*\]\([^)\n]+\)|</?(?:{_TAGS})\b[^<>\n]*>"
-
-
-class Rule(NamedTuple):
-    """One heuristic: a row fails whose signal is beyond the limit that a setting gives.
-
-    Attributes
-    ----------
-    setting : str
-        The setting of `LIMA` that holds the limit; True is a limit of none.
-    signal : str
-        The number that is held against it.
-    least : bool
-        The limit is the least that passes; otherwise the most.
-    reason : str
-        What is said of a row that fails, with `{figure}` and `{limit}`.
-    """
-
-    setting: str
-    signal: str
-    least: bool
-    reason: str
-
-    def fails(self, signals: Signals, limit: float) -> npt.NDArray[np.bool_]:
-        """Return which rows fail."""
-        figures = signals[self.signal]
-        return ~(figures >= limit) if self.least else figures > limit
 
 
 RULES = (
@@ -70,7 +42,7 @@ RULES = (
 
 
 @dataclass(kw_only=True, repr=False)
-class LIMA(Scorer):
+class LIMA(RuleScorer):
     """Keep a few good answers from every source: the rules by which LIMA's thousand was made.
 
     The score of an example is the share of the rules that its answer passes. Within a source
@@ -129,6 +101,7 @@ class LIMA(Scorer):
     """
 
     name: ClassVar[str] = "lima"
+    rules: ClassVar[tuple[Rule, ...]] = RULES
     needs_k: ClassVar[bool] = False
     quotas: Mapping[str, float] | None = None
     temperature: float = 3.0
@@ -173,13 +146,6 @@ class LIMA(Scorer):
         found = {name: np.asarray(column) for name, column in signals.items()}
         return found | {"failed": self._failed(found), "source": self._sources(batch)}
 
-    def score_of(self, signals: Signals) -> npt.NDArray[np.float64]:
-        """Return the share of the rules that each row passes."""
-        failed = [rule.fails(signals, limit) for rule, limit in self._in_use()]
-        if not failed:
-            return np.ones(len(signals["source"]))
-        return np.asarray(1 - np.mean(failed, axis=0))
-
     def _pick(
         self,
         ids: npt.NDArray[np.void],
@@ -204,13 +170,9 @@ class LIMA(Scorer):
 
     def _reasons(self, signals: Signals, over: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
         """Return the rule that each row fails, the quota it is over, or both."""
-        reasons = over.copy()
-        for rule, limit in self._in_use():
-            rows = np.flatnonzero(signals["failed"] == rule.setting)
-            figures = signals[rule.signal][rows].tolist()
-            broken = [rule.reason.format(figure=figure, limit=limit) for figure in figures]
-            reasons[rows] = broken if self.strict else over[rows] + "; " + np.array(broken, object)
-        return reasons
+        said = self._said(signals, signals["failed"])
+        both = said if self.strict else over + "; " + said
+        return np.where(said == "", over, both)
 
     def _places(
         self,
@@ -247,19 +209,8 @@ class LIMA(Scorer):
         return self.quotas is not None and isinstance(next(iter(self.quotas.values())), int)
 
     def _in_use(self) -> list[tuple[Rule, float]]:
-        limits = [(rule, getattr(self, rule.setting)) for rule in RULES]
-        return [
-            (rule, 0 if limit is True else limit)
-            for rule, limit in limits
-            if limit is not None and limit is not False and (rule.signal != "votes" or self.votes)
-        ]
-
-    def _failed(self, signals: Signals) -> npt.NDArray[np.object_]:
-        """Return the first rule that each row fails; '' where it passes all."""
-        failed = np.full(len(signals["characters"]), "", dtype=object)
-        for rule, limit in reversed(self._in_use()):
-            failed[rule.fails(signals, limit)] = rule.setting
-        return failed
+        in_use = super()._in_use()
+        return [(rule, limit) for rule, limit in in_use if rule.signal != "votes" or self.votes]
 
     def _sources(self, batch: pa.Table) -> npt.NDArray[np.object_]:
         if self.source is not None:

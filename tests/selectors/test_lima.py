@@ -121,7 +121,7 @@ def test_votes_rank_within_a_source():
     pool = pool_of(*[f"{GOOD}{n}" for n in range(4)], score=[11, 40, 3, None])
     picked = LIMA(votes="score", strict=True).select(pool, 4)
     assert picked.indices.tolist() == [1, 0]
-    assert picked.reasons[2] == "3 votes, fewer than 10"
+    assert picked.reasons[2:].tolist() == ["3 votes, fewer than 10", "no votes"]
     assert picked.signals["place"].to_pylist() == [2, 1, 3, 4]
 
 
