@@ -24,6 +24,7 @@ from tamis.selectors.selection import KEPT, Selection
 __all__ = ["Labelled", "Valuation", "Values", "labels"]
 
 LONGEST_LABEL = 40
+_ROUNDING = 1e-12  # by which a sum of values may miss 0
 
 
 class Labelled(NamedTuple):
@@ -95,7 +96,7 @@ class Valuation(Selector):
 
     def _rule(self, task: Labelled, values: npt.NDArray[np.float64]) -> int:
         """Return how many to keep where no `k` is given."""
-        return int(np.count_nonzero(values >= 0))
+        return int(np.count_nonzero(values >= -_ROUNDING))
 
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         task, reasons = self._labelled(pool)

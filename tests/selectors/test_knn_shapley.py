@@ -27,6 +27,15 @@ def test_without_k_what_does_harm_is_dropped():
     assert sorted(shapley(TARGET, neighbours=2).select(POOL).indices.tolist()) == [0, 2, 3]
 
 
+def test_without_k_what_does_nothing_is_kept():
+    # All four vote, so the three that are wrong change nothing; their sums miss 0 by rounding.
+    pool = pool_at([1], [2], [3], [4], label=["no", "no", "no", "yes"])
+    picked = shapley(TARGET, neighbours=5).select(pool)
+    assert picked.scores.tolist() == pytest.approx([0, 0, 0, 0.2], abs=1e-15)
+    assert picked.scores.min() < 0
+    assert len(picked) == 4
+
+
 def test_the_error_needs_two_target_examples():
     target = pool_at([0], [9], label=["yes", "yes"])
     assert np.isnan(shapley(TARGET).select(POOL).signals["error"].to_numpy()).all()
