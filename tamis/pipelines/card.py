@@ -17,7 +17,7 @@ import yaml
 from datasets import Dataset
 
 from tamis.data import formats
-from tamis.pipelines.export import UNKNOWN
+from tamis.pipelines.outgoing import UNKNOWN
 from tamis.pipelines.runs import Run
 
 __all__ = ["card"]

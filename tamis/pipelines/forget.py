@@ -29,7 +29,7 @@ from tamis.data.save import save
 from tamis.data.sources import HUB
 from tamis.errors import DataError, SettingError
 from tamis.models.kept import forget_words
-from tamis.pipelines.export import exports
+from tamis.pipelines.outgoing import exports
 from tamis.pipelines.runs import runs
 
 __all__ = ["Forgotten", "Row", "find_rows", "forget"]

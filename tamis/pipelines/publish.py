@@ -15,7 +15,7 @@ from tamis.data.save import save
 from tamis.errors import SettingError
 from tamis.kernels.draws import uniforms
 from tamis.pipelines.card import card
-from tamis.pipelines.export import UNKNOWN, Exported, note_export, prepared
+from tamis.pipelines.outgoing import UNKNOWN, Exported, note_export, prepared
 from tamis.pipelines.runs import Run, find
 
 __all__ = ["push_to_hub"]

@@ -13,7 +13,8 @@ from offline import ran
 import tamis
 from tamis.data import hub as module
 from tamis.errors import HubError, SettingError
-from tamis.pipelines.export import export_run, exports
+from tamis.pipelines.export import export_run
+from tamis.pipelines.outgoing import exports
 
 # The hub's client hands its own HTTP client a file in a way that one calls out of date.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
