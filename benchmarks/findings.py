@@ -22,7 +22,7 @@ from datasets import Dataset, concatenate_datasets
 import tamis
 from tamis.errors import TamisError
 from tamis.pipelines.compare import Methods
-from tamis.pipelines.verdicts import Comparison
+from tamis.pipelines.results import Comparison
 from tamis.selectors import Random
 
 PAGE = Path(__file__).parents[1] / "docs" / "findings.md"

@@ -20,8 +20,9 @@ from tamis.errors import RunError
 from tamis.models.proxies import Proxy, TunedLM
 from tamis.pipelines import comparisons, runs
 from tamis.pipelines.compare import BASELINE, HELD_OUT, Design, Methods, designed
+from tamis.pipelines.results import Comparison, Failure
 from tamis.pipelines.trials import UNTRAINED, Trial, Turn, run_trial
-from tamis.pipelines.verdicts import Comparison, Failure, concluded
+from tamis.pipelines.verdicts import concluded
 
 __all__ = ["compare", "run_trials"]
 

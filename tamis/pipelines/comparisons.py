@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tamis.data.files import home, written_aside
 from tamis.errors import RunError
-from tamis.pipelines.verdicts import Comparison, Failure, Result
+from tamis.pipelines.results import Comparison, Failure, Result
 
 __all__ = ["find", "folder", "of_run", "write"]
 

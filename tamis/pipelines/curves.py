@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from tamis.pipelines.compare import BASELINE
+from tamis.pipelines.results import Comparison, Result
 from tamis.pipelines.trials import WHOLE
-from tamis.pipelines.verdicts import Comparison, Result
 
 __all__ = ["LINES", "curves"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from tamis.pipelines.results import Comparison, Result
 from tamis.pipelines.trials import Amount
-from tamis.pipelines.verdicts import Comparison, Result
 from tamis.report import plots
 
 __all__ = ["Agreement", "ComparisonView", "comparison_view"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tamis.data.files import written_aside
 from tamis.pipelines.comparisons import folder
-from tamis.pipelines.verdicts import Comparison
+from tamis.pipelines.results import Comparison
 from tamis.report.comparison import comparison_view
 from tamis.report.page import assets, environment
 

@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from tamis.pipelines.curves import LINES
 from tamis.pipelines.curves import curves as drawn_curves
-from tamis.pipelines.verdicts import Comparison
+from tamis.pipelines.results import Comparison
 from tamis.report.figures import Shape
 
 __all__ = ["curves", "spread"]

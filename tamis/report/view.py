@@ -10,7 +10,7 @@ import numpy.typing as npt
 from datasets import Dataset
 
 from tamis.errors import DataError
-from tamis.pipelines.verdicts import Comparison
+from tamis.pipelines.results import Comparison
 from tamis.selectors.selection import Selection
 
 __all__ = ["RunView", "StepView"]

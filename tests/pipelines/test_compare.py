@@ -6,8 +6,9 @@ from proxies import WordCounts
 from tamis.data.ids import example_ids
 from tamis.errors import BudgetError, DataError, SettingError
 from tamis.pipelines.compare import designed
+from tamis.pipelines.results import Failure
 from tamis.pipelines.trials import UNTRAINED, WHOLE, run_trial
-from tamis.pipelines.verdicts import Failure, concluded
+from tamis.pipelines.verdicts import concluded
 from tamis.selectors import DSIR, Random
 from tamis.selectors.base import Selector
 from tamis.selectors.selection import KEPT, Selection
