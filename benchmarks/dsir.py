@@ -1,12 +1,12 @@
-"""DSIR beside the authors' own package, on the same rows: speed a core, agreement, memory.
+"""DSIR beside the authors' own package, on the same rows: speed a core, and agreement.
 
-    python -m benchmarks.dsir                    # on the sample in data/
+    python -m benchmarks.dsir                    # on the sample in data/, three times over
     python -m benchmarks.dsir --pool P --target T --rows 5000 --rounds 5
     python -m benchmarks.dsir --memory 50 200 1000   # MB; the pool repeated up to these
 
 Both run fit, score and pick without noise, on one core; seconds are those of the processor,
 so other work on the machine counts little. tamis reads its Arrow pool, `data-selection`
-(which has no other way) JSON Lines; what tamis takes to read those is in a row of its own.
+(which has no other way) JSON Lines, so what tamis takes to read those is in a row of its own.
 """
 
 import argparse
@@ -15,7 +15,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,65 +26,92 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 import tamis
-from benchmarks.common import answer, environment, spread
+from benchmarks.common import answer, environment, in_turns
+from benchmarks.results import Row, shown
 from tamis.data import formats
 from tamis.data.batches import LocalEngine, map_batches, using
 from tamis.data.ids import example_ids
+from tamis.data.progress import quiet
 from tamis.selectors import DSIR
 
 PEER = "data-selection==1.0.3"
+POOL, TARGET = "data/instructions.jsonl.zst", "data/seed_tasks.jsonl"
+ROWS = 24_000
 
 
 def main() -> None:
-    """Print the tables."""
-    arguments = _arguments()
+    """Print what is found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pool", default=POOL)
+    parser.add_argument("--target", default=TARGET)
+    parser.add_argument("--rows", type=int, default=ROWS, help="the pool's rows, over and over")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", type=int, nargs="+", metavar="MB")
+    arguments = parser.parse_args()
+    if arguments.memory:
+        _print_memory(
+            _texts(arguments.pool, None), _texts(arguments.target, None), arguments.memory
+        )
+        return
+    for row in rows(arguments.pool, arguments.target, arguments.rows, arguments.rounds):
+        print(shown(row), flush=True)
+
+
+def rows(pool: str = POOL, target: str = TARGET, n: int = ROWS, rounds: int = 3) -> Iterator[Row]:
+    """Measure fit and score, with either hash, and all of it from JSON Lines to the pick."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TAMIS_HOME"] = str(Path(folder) / "home")
-        pool = _texts(arguments.pool, arguments.rows)
-        target = _texts(arguments.target, None)
-        if arguments.memory:
-            _print_memory(pool, target, arguments.memory, Path(folder))
-        else:
-            _print_speed(pool, target, arguments.rounds, Path(folder))
+        texts = _texts(pool, n)
+        files = [
+            _written(table, Path(folder) / f"{name}.jsonl")
+            for name, table in (("pool", texts), ("target", _texts(target, None)))
+        ]
+        yield from _compared(files, texts, rounds, Path(folder))
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pool", default="data/instructions.jsonl.zst")
-    parser.add_argument("--target", default="data/seed_tasks.jsonl")
-    parser.add_argument("--rows", type=int, help="the first rows of the pool alone")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory", type=int, nargs="+", metavar="MB")
-    return parser.parse_args()
+def _texts(source: str, n: int | None) -> pa.Table:
+    """Return `n` texts of a source, over and over where it has fewer; all of them by default."""
+    held = formats.fields(tamis.load(source, progress=False).with_format("arrow")[:]).text
+    again = np.arange(n or len(held)) % len(held)
+    return pa.table({"text": held.take(pa.array(again))})
 
 
-def _texts(source: str, rows: int | None) -> pa.Table:
-    pool = tamis.load(source, progress=False)
-    batch = pool.with_format("arrow")[: rows or len(pool)]
-    return pa.table({"text": formats.fields(batch).text})
+def _compared(files: list[Path], texts: pa.Table, rounds: int, folder: Path) -> Iterator[Row]:
+    k = texts.num_rows // 10
+    out = count()
 
+    def both_hashes() -> dict[str, tuple[dict[str, float], np.ndarray]]:
+        return {hash: _tamis(files, hash, k) for hash in ("fast", "sha256")}
 
-def _print_speed(pool: pa.Table, target: pa.Table, rounds: int, folder: Path) -> None:
-    files = [_written(pool, folder / "pool.jsonl"), _written(target, folder / "target.jsonl")]
-    megabytes = pc.sum(pc.binary_length(pool["text"])).as_py() / 1e6
-    k = pool.num_rows // 10
-    print(f"DSIR, {pool.num_rows:,} rows, {megabytes:.1f} MB of text, k = {k:,}, {rounds} rounds")
-    python = environment("data-selection", PEER)
-    measured: dict[str, list[dict[str, float]]] = {"data-selection": [], "fast": [], "sha256": []}
-    for number in range(rounds):
-        out = folder / f"round-{number}"
-        out.mkdir()
-        measured["data-selection"].append(
-            answer(python, "peers/run_data_selection.py", *files, k, out)
+    def peer() -> dict[str, float]:
+        place = folder / f"round-{next(out)}"
+        place.mkdir()
+        python = environment("data-selection", PEER)
+        return answer(python, "peers/run_data_selection.py", *files, k, place)
+
+    ours, theirs, error = in_turns(rounds, both_hashes, peer)
+    megabytes = pc.sum(pc.binary_length(texts["text"])).as_py() / 1e6
+
+    def row(what: str, hash: str, steps: Sequence[str], **more: Any) -> Row:  # noqa: ANN401
+        taken = [run[hash][0] for run in ours]
+        return Row(
+            what=f"DSIR, {what}",
+            size=f"{texts.num_rows:,} rows, {megabytes:.0f} MB",
+            peer=PEER.replace("==", " "),
+            unit="MB/s a core",
+            tamis=[megabytes / sum(run[step] for step in steps) for run in taken],
+            theirs=[megabytes / sum(run.get(step, 0) for step in steps) for run in theirs],
+            error=error,
+            **more,
         )
-        for hash in ("fast", "sha256"):
-            seconds, weights = _tamis(files, hash, k)
-            measured[hash].append(seconds)
-            np.save(folder / f"{hash}.npy", weights)
-    _print_table(measured, megabytes)
-    theirs = np.load(folder / "round-0" / "log_weights.npy")
-    for hash in ("fast", "sha256"):
-        _print_agreement(hash, np.load(folder / f"{hash}.npy"), theirs, k)
+
+    notes = {"fast": "", "sha256": ""}
+    if theirs:
+        weights = np.load(folder / "round-0" / "log_weights.npy")
+        notes = {hash: _agreement(ours[0][hash][1], weights, k) for hash in notes}
+    yield row("fit and score", "fast", ["fit", "score"], wanted=200, least=100, note=notes["fast"])
+    yield row("the peer's hash, fit and score", "sha256", ["fit", "score"], note=notes["sha256"])
+    yield row("from JSON Lines to the pick", "fast", ["load", "fit", "score", "pick"])
 
 
 def _written(texts: pa.Table, path: Path) -> Path:
@@ -103,7 +131,7 @@ def _tamis(files: list[Path], hash: str, k: int) -> tuple[dict[str, float], np.n
     target = tamis.load(files[1], progress=False)
     method = DSIR(target=target, hash=hash, temperature=0)
     method.select(target, 1, progress=False)  # compiles
-    with tempfile.TemporaryDirectory() as home, using(LocalEngine(progress=False)):
+    with tempfile.TemporaryDirectory() as home, quiet(), using(LocalEngine()):
         os.environ["TAMIS_HOME"] = home
         pool = timed("load", lambda: tamis.load(files[0], progress=False))
         fitted = timed("fit", lambda: copy.copy(method).fit(pool))
@@ -113,36 +141,23 @@ def _tamis(files: list[Path], hash: str, k: int) -> tuple[dict[str, float], np.n
     return seconds, signals["log_weight"]
 
 
-def _print_table(measured: dict[str, list[dict[str, float]]], megabytes: float) -> None:
-    steps = ("fit", "score", "pick")
-    peer = [sum(run[step] for step in steps) for run in measured["data-selection"]]
-    print("MB/s a core: median (least to most)")
-    for name, runs in measured.items():
-        whole = [sum(run[step] for step in steps) for run in runs]
-        rates = {step: spread([megabytes / run[step] for run in runs]) for step in steps}
-        rates["fit + score + pick"] = spread([megabytes / seconds for seconds in whole])
-        rates["times the peer"] = spread([a / b for a, b in zip(peer, whole, strict=True)])
-        if "load" in runs[0]:
-            with_load = [seconds + run["load"] for seconds, run in zip(whole, runs, strict=True)]
-            rates["with reading JSON Lines"] = spread([megabytes / s for s in with_load])
-        print(f"  {name}")
-        for what, rate in rates.items():
-            print(f"    {what:24} {rate}")
-
-
-def _print_agreement(hash: str, ours: np.ndarray, theirs: np.ndarray, k: int) -> None:
+def _agreement(ours: np.ndarray, theirs: np.ndarray, k: int) -> str:
+    """Say how alike the log-weights are, and the best `k` by them."""
     ranks = [np.argsort(np.argsort(weights)) for weights in (ours, theirs)]
-    spearman = np.corrcoef(*ranks)[0, 1]
     tops = [set(np.argsort(-weights, kind="stable")[:k].tolist()) for weights in (ours, theirs)]
-    overlap = len(tops[0] & tops[1]) / k
-    apart = np.max(np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1e-9))
-    print(
-        f"  log-weights, {hash} against data-selection: Spearman {spearman:.4f}, "
-        f"top-{k} overlap {overlap:.3f}, largest relative difference {apart:.2g}"
+    return (
+        f"log-weights' rank correlation {np.corrcoef(*ranks)[0, 1]:.4f}, "
+        f"{len(tops[0] & tops[1]) / k:.1%} of the best {k:,} the same"
     )
 
 
-def _print_memory(pool: pa.Table, target: pa.Table, sizes: list[int], folder: Path) -> None:
+def _print_memory(pool: pa.Table, target: pa.Table, sizes: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TAMIS_HOME"] = str(Path(folder) / "home")
+        _print_peaks(pool, target, sizes, Path(folder))
+
+
+def _print_peaks(pool: pa.Table, target: pa.Table, sizes: list[int], folder: Path) -> None:
     _written(target, folder / "target.jsonl")
     megabytes = pc.sum(pc.binary_length(pool["text"])).as_py() / 1e6
     print("DSIR, peak memory while selecting a tenth, in MB")

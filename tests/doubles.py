@@ -1,5 +1,6 @@
-"""Tiny real models that tests share."""
+"""Tiny real models that tests share, and a terminal."""
 
+import io
 from functools import cache
 
 import numpy as np
@@ -98,6 +99,13 @@ class Lengths:
         scores = [np.nan if odd else min(5.0, n) for n, odd in zip(words, mad, strict=True)]
         said = ["bla\nbla" if odd else f"{n} words" for n, odd in zip(words, mad, strict=True)]
         return Ratings(np.array(scores), said)
+
+
+class Terminal(io.StringIO):
+    """What a program takes for a terminal; it keeps what is written."""
+
+    def isatty(self):
+        return True
 
 
 def pool_at(*points, **columns):

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 from datasets.table import MemoryMappedTable
-from tqdm.auto import tqdm
+
+from tamis.data.progress import progress_bar
 
 __all__ = ["Engine", "LocalEngine", "map_batches", "using"]
 
@@ -43,19 +44,14 @@ class LocalEngine:
         Threads; 1 runs in the caller's.
     batch_rows : int
         Rows a batch. At most `workers + 1` batches are held at a time.
-    progress : bool
-        Draw a bar on stderr, when that is a terminal.
     """
 
     workers: int = 1
     batch_rows: int = 2048
-    progress: bool = True
 
     def map(self, pool: Dataset, function: Callable[[pa.Table], T], label: str) -> Iterator[T]:
         """Yield `function(batch)` for each batch of `pool`, in order."""
-        with tqdm(
-            total=len(pool), desc=label, unit=" rows", disable=None if self.progress else True
-        ) as bar:
+        with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
             for rows, result in self._results(_tables(pool, self.batch_rows), function):
                 bar.update(rows)
                 yield result
@@ -70,7 +66,8 @@ class LocalEngine:
         with ThreadPoolExecutor(self.workers) as threads:
             waiting: deque[tuple[int, Future[T]]] = deque()
             for table in tables:
-                waiting.append((table.num_rows, threads.submit(function, table)))
+                here = copy_context()  # a thread begins without its caller's
+                waiting.append((table.num_rows, threads.submit(here.run, function, table)))
                 if len(waiting) > self.workers:
                     rows, future = waiting.popleft()
                     yield rows, future.result()

@@ -25,10 +25,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from tqdm.auto import tqdm
 
 from tamis.data.files import home, written_aside
 from tamis.data.ids import id_array
+from tamis.data.progress import progress_bar
 from tamis.errors import CatalogError
 
 __all__ = ["FeatureStore", "Shelf", "Values"]
@@ -181,8 +181,8 @@ class Shelf:
         self._sweep()
         todo = self._todo(ids)
         computed = 0
-        with tqdm(
-            total=len(todo), desc=self.feature, unit=" rows", disable=None if progress else True
+        with progress_bar(
+            total=len(todo), desc=self.feature, unit=" rows", progress=progress
         ) as bar:
             while len(todo):
                 done = self._stint(ids, todo, compute, batch_rows, flush_seconds, flush_bytes)

@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset
 from filelock import FileLock
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tamis.data import forgotten, formats
 from tamis.data.files import home
 from tamis.data.ids import example_ids
 from tamis.data.pieces import Piece, Unreadable
+from tamis.data.progress import progress_bar
 from tamis.data.readers import Moved, read_file
 from tamis.data.shapes import Shape, conformed
 from tamis.data.sources import HUB, File, digest, find, hub_rows, in_memory, rows_digest
@@ -213,12 +214,12 @@ def _make(name: str, origins: list[_Origin], folder: Path, *, strict: bool, prog
     for old in (part, folder):  # what a killed run left; the lock is ours
         shutil.rmtree(old, ignore_errors=True)
     part.mkdir()
-    bar = tqdm(
+    bar = progress_bar(
         total=sum(origin.size for origin in origins) or None,
         desc=f"read {name}",
         unit="B",
         unit_scale=True,
-        disable=None if progress else True,
+        progress=progress,
     )
     try:
         with bar:

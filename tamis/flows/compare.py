@@ -11,11 +11,11 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from prefect.utilities.annotations import quote
-from tqdm import tqdm
 
 from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
 from tamis.data.load import Source
+from tamis.data.progress import progress_bar, quiet
 from tamis.errors import RunError
 from tamis.models.proxies import Proxy, TunedLM
 from tamis.pipelines import comparisons, runs
@@ -160,9 +160,9 @@ def run_trials(
     trials, failures = [], []
     bench = design.bench
     ahead = [turn for turn in design.turns if not turn.path(bench).exists()]
-    bar = tqdm(
+    bar = progress_bar(
         total=sum(_size(turn) for turn in ahead), desc="comparing", unit=" rows",
-        disable=None if progress else True,
+        progress=progress,
     )  # fmt: skip
     with bar:
         for turn in design.turns:
@@ -196,8 +196,8 @@ def _tried(turn: Turn, design: Design, done: bool, workers: int) -> Trial:
 def trial(key: str, name: str, given: Any, workers: int) -> dict[str, float]:  # noqa: ANN401
     """Do one trial; return its loss and what it took."""
     turn, design = given
-    with using(LocalEngine(workers=workers, progress=False)):
-        done = run_trial(turn, design.bench, progress=False)
+    with quiet(), using(LocalEngine(workers=workers)):
+        done = run_trial(turn, design.bench)
     return {
         "loss": done.loss,
         "rows": done.rows,

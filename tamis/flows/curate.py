@@ -26,6 +26,7 @@ from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
+from tamis.data.progress import quiet
 from tamis.errors import RecipeError, RunError, TamisError
 from tamis.flows.artifacts import publish
 from tamis.flows.compare import run_trials
@@ -173,7 +174,7 @@ def run_step(
 ) -> dict[str, Any]:
     """Run one step on what the steps before it kept; return what it did."""
     rows = open_pool(pool)
-    with using(LocalEngine(workers=workers, progress=progress)):
+    with quiet(not progress), using(LocalEngine(workers=workers)):
         steps = planned_steps(recipe, rows)
         step = steps[number - 1]
         with _card(step):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from tamis.data.progress import progress_bar
 from tamis.errors import MissingExtraError, ModelError
 from tamis.kernels.draws import uniforms
 from tamis.kernels.group_dro import excess_losses, reweighted
@@ -113,7 +113,7 @@ def mix(lm: TransformersLM, domains: Domains, course: Course) -> Floats:
 
     deck, proxy = _Deck(domains, ~course.seed), _Proxy(start, reference, domains, course)
     path = [proxy.weights]
-    for step in tqdm(range(course.steps), desc="doremi: proxy", leave=False, disable=None):
+    for step in progress_bar(range(course.steps), desc="doremi: proxy", leave=False):
         rows, of = deck.deal(by_prior[course.steps + step] if course.reference else even)
         proxy.learn(_cut(lm, domains.texts(rows), course.tokens), of)
         path.append(proxy.weights)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from tamis.data.progress import progress_bar
 from tamis.errors import DataError, MissingExtraError, ModelError, SettingError
 from tamis.kernels.draws import uniforms
 from tamis.models.base import LanguageModel, Prompt
@@ -196,9 +196,9 @@ class Tuning:
     def run(self, epoch: int) -> None:
         """Go once over the rows, in the order that belongs to this epoch."""
         batches = self._batches(epoch)
-        bar = tqdm(
+        bar = progress_bar(
             batches, desc=f"training {epoch + 1}/{self._epochs}", leave=False,
-            disable=None if self._progress else True,
+            progress=self._progress,
         )  # fmt: skip
         with training(self.lm):
             for batch in bar:

@@ -18,6 +18,7 @@ from datasets import Dataset
 from tamis.data.batches import LocalEngine, map_batches, using
 from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
+from tamis.data.progress import quiet
 from tamis.errors import BudgetError, DataError, SettingError, did_you_mean
 from tamis.selectors.pickers import top_k
 from tamis.selectors.selection import KEPT, Selection
@@ -91,8 +92,8 @@ class Selector(ABC):
         DataError
             If the pool is empty or lacks the columns that the method reads.
         """
-        with using(LocalEngine(workers=workers, batch_rows=batch_rows, progress=progress)):
-            return self.choose(load(pool, progress=progress), k)
+        with quiet(not progress), using(LocalEngine(workers=workers, batch_rows=batch_rows)):
+            return self.choose(load(pool), k)
 
     def choose(self, pool: Dataset, k: Budget = None) -> Selection:
         """Do as `select` does, on the engine that is current."""

@@ -47,7 +47,7 @@ def test_every_row_is_met_once_and_in_order(pool, way, batch_rows, workers):
     rows = way(pool)
     if batch_rows == 1 and len(rows) > 5000:
         rows = rows.select(range(50))
-    with using(LocalEngine(workers=workers, batch_rows=batch_rows, progress=False)):
+    with using(LocalEngine(workers=workers, batch_rows=batch_rows)):
         batches = list(map_batches(rows, lambda batch: batch))
     assert all(0 < batch.num_rows <= batch_rows for batch in batches)
     met = pa.concat_tables(batches).to_pylist() if batches else []
@@ -60,7 +60,7 @@ def test_an_error_in_a_batch_is_raised(pool):
 
     for workers in (1, 2):
         with (
-            using(LocalEngine(workers=workers, progress=False)),
+            using(LocalEngine(workers=workers)),
             pytest.raises(ValueError, match="no good"),
         ):
             list(map_batches(pool, fails))

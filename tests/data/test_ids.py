@@ -96,7 +96,7 @@ def test_order_batches_and_threads_change_no_id(values, shuffler):
     pool = Dataset.from_dict({"text": values})
     expected = example_ids(pool)
     ids._known.clear()
-    with using(LocalEngine(workers=2, batch_rows=3, progress=False)):
+    with using(LocalEngine(workers=2, batch_rows=3)):
         assert (example_ids(pool.select(order)) == expected[order]).all()
 
 

@@ -1,11 +1,12 @@
 """What is true of every selection method. A new one joins by one line in SELECTORS."""
 
 import json
+from contextlib import redirect_stderr
 
 import numpy as np
 import pytest
 from datasets import Dataset
-from doubles import Lengths, Letters, Numbers, Spelling, tiny_lm
+from doubles import Lengths, Letters, Numbers, Spelling, Terminal, tiny_lm
 
 import tamis
 from tamis.data.ids import example_ids
@@ -143,6 +144,13 @@ def test_batches_and_workers_change_nothing(selector, pool, workers, batch_rows)
     assert other.scores.tolist() == pytest.approx(plain.scores.tolist(), nan_ok=True, abs=0)
     assert other.reasons.tolist() == plain.reasons.tolist()
     assert other.signals.equals(plain.signals)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_without_progress_nothing_is_drawn(selector, pool, workers):
+    with redirect_stderr(Terminal()) as screen:
+        selector.select(pool, 9, workers=workers, progress=False)
+    assert screen.getvalue() == ""
 
 
 def test_no_row_is_kept_without_a_score(selector, pool):

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from tamis.data.progress import progress_bar
 from tamis.errors import ModelError, TamisError
 from tamis.models.base import LanguageModel, TokenLogprobs
 from tamis.prompting.compression.readers import TokenizerReader
@@ -122,9 +122,10 @@ class Meter:
     def given(self, pairs: Sequence[tuple[str, str]]) -> list[Surprise]:
         """Return the surprise of the second text of each pair, given the first."""
         results: list[Surprise] = []
-        bar = tqdm(total=len(pairs), desc="reading", unit=" windows", leave=False,
-                   disable=None if self.progress and len(pairs) > _AT_ONCE else True)  # fmt: skip
-        with bar:
+        shown = self.progress and len(pairs) > _AT_ONCE
+        with progress_bar(
+            total=len(pairs), desc="reading", unit=" windows", leave=False, progress=shown
+        ) as bar:
             for at in range(0, len(pairs), _AT_ONCE):
                 some = pairs[at : at + _AT_ONCE]
                 for (before, text), said in zip(some, self._ask(some), strict=True):

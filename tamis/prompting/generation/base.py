@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset
-from tqdm.auto import tqdm
 
 from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
+from tamis.data.progress import progress_bar
 from tamis.errors import ModelError, SettingError
 from tamis.models import load as load_lm
 from tamis.models.base import Generation, IncompleteError, LanguageModel, Prompt
@@ -169,9 +169,9 @@ class Generator(ABC, Generic[Memory]):
         """Do rounds until there are `n` tasks; return why they ended."""
         memory = self._remember(pool, journal.rounds)
         barren = 0
-        bar = tqdm(
+        bar = progress_bar(
             total=n, initial=min(journal.tasks, n or 0), desc=self.name, unit=" tasks",
-            disable=None if progress else True,
+            progress=progress,
         )  # fmt: skip
         with bar:
             while n is None or journal.tasks < n:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tqdm.auto import tqdm
-
+from tamis.data.progress import progress_bar
 from tamis.errors import ModelError
 from tamis.models.base import IncompleteError, LanguageModel, Prompt
 from tamis.models.contexts import fits
@@ -169,9 +168,7 @@ def advance(
     What the model or a server refuses stops the question that asked for it, and no other.
     """
     count = _counter(lm)
-    with tqdm(
-        total=len(runs), desc=label, unit=" questions", disable=None if progress else True
-    ) as bar:
+    with progress_bar(total=len(runs), desc=label, unit=" questions", progress=progress) as bar:
         for run in runs:
             run.start()
         while True:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from tamis.data.progress import progress_bar
 from tamis.errors import DataError, MissingExtraError, ModelError
 from tamis.kernels.draws import uniforms
 from tamis.models.fingerprint import digest, seed_of
@@ -73,9 +73,7 @@ def fit(
         batch for epoch in range(epochs) for batch in batches(ids, lengths, per_step, (seed, epoch))
     ]
     compressor.losses_ = []
-    bar = tqdm(
-        steps, desc=f"training {compressor.name}", leave=False, disable=None if progress else True
-    )
+    bar = progress_bar(steps, desc=f"training {compressor.name}", leave=False, progress=progress)
     with training(lm):
         for done, batch in enumerate(bar):
             rate = peak * min(1, (done + 1) / max(1, _WARM_UP * len(steps)), 1 - done / len(steps))
