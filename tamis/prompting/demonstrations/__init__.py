@@ -11,10 +11,9 @@ Input: 3 + 2
 Output:
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tamis.errors import SettingError, did_you_mean
+from tamis.registry import Registry
 
 if TYPE_CHECKING:
     from tamis.prompting.demonstrations.base import Random as Random
@@ -33,46 +32,33 @@ if TYPE_CHECKING:
     from tamis.prompting.demonstrations.udr import UDR as UDR
     from tamis.prompting.demonstrations.votek import VoteK as VoteK
 
-REGISTRY = {
-    "bm25": "BM25",
-    "epr": "EPR",
-    "knn": "KNN",
-    "latent-concept": "LatentConcept",
-    "mdl": "MDL",
-    "random": "Random",
-    "udr": "UDR",
-    "vote-k": "VoteK",
-}
+_REGISTRY: "Registry[Retriever]" = Registry(
+    __name__,
+    "retriever",
+    {
+        "bm25": "BM25",
+        "epr": "EPR",
+        "knn": "KNN",
+        "latent-concept": "LatentConcept",
+        "mdl": "MDL",
+        "random": "Random",
+        "udr": "UDR",
+        "vote-k": "VoteK",
+    },
+    homes={
+        "EPR": "udr",
+        "Example": "shots",
+        "Ordering": "ordering",
+        "Random": "base",
+        "Retriever": "base",
+        "Shots": "shots",
+        "Template": "shots",
+        "VoteK": "votek",
+        "order": "ordering",
+        "render": "shots",
+    },
+)
 
-_MODULES = {
-    "BM25": "bm25", "EPR": "udr", "KNN": "knn", "LatentConcept": "latent_concept", "MDL": "mdl",
-    "Random": "base", "UDR": "udr", "VoteK": "votek",
-    "Example": "shots", "Ordering": "ordering", "Retriever": "base", "Shots": "shots",
-    "Template": "shots", "order": "ordering", "render": "shots",
-}  # fmt: skip
+names, get, __getattr__ = _REGISTRY.names, _REGISTRY.get, _REGISTRY.attribute
 
-__all__ = ["get", "names", *_MODULES]
-
-
-def names() -> list[str]:
-    """Return the names of all retrievers, sorted."""
-    return sorted(REGISTRY)
-
-
-def get(name: str) -> "type[Retriever]":
-    """Return the class of the retriever called `name`.
-
-    Raises
-    ------
-    SettingError
-        If there is none; the nearest right name is said.
-    """
-    if name not in REGISTRY:
-        raise SettingError(f"no retriever '{name}'; {did_you_mean(name, REGISTRY)}")
-    return __getattr__(REGISTRY[name])  # type: ignore[return-value]
-
-
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__all__ = ["get", "names", *_REGISTRY.exports]

@@ -9,10 +9,9 @@
 What comes out is a pool: `tamis.load`, `tamis.run` and every selector take it as it is.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tamis.errors import SettingError, did_you_mean
+from tamis.registry import Registry
 
 if TYPE_CHECKING:
     from tamis.prompting.generation.base import Generator
@@ -24,44 +23,23 @@ if TYPE_CHECKING:
     from tamis.prompting.generation.self_instruct import SelfInstruct as SelfInstruct
     from tamis.prompting.generation.tegit import TeGit as TeGit
 
-REGISTRY = {
-    "few-shot": "FewShot",
-    "induce": "Induce",
-    "self-instruct": "SelfInstruct",
-    "tegit": "TeGit",
-}
-_HOMES = {
-    "FewShot": "few_shot",
-    "Induce": "induction",
-    "SelfInstruct": "self_instruct",
-    "TeGit": "tegit",
-    "account_of": "journal",
-    "induce": "induction",
-    "optimize": "opro",
-}
+_REGISTRY: "Registry[Generator[Any]]" = Registry(
+    __name__,
+    "generator",
+    {
+        "few-shot": "FewShot",
+        "induce": "Induce",
+        "self-instruct": "SelfInstruct",
+        "tegit": "TeGit",
+    },
+    homes={
+        "Induce": "induction",
+        "account_of": "journal",
+        "induce": "induction",
+        "optimize": "opro",
+    },
+)
 
-__all__ = ["get", "names", *_HOMES]
+names, get, __getattr__ = _REGISTRY.names, _REGISTRY.get, _REGISTRY.attribute
 
-
-def names() -> list[str]:
-    """Return the names of all generators, sorted."""
-    return sorted(REGISTRY)
-
-
-def get(name: str) -> "type[Generator[Any]]":
-    """Return the class of the generator called `name`.
-
-    Raises
-    ------
-    SettingError
-        If there is none; the nearest right name is said.
-    """
-    if name not in REGISTRY:
-        raise SettingError(f"no generator '{name}'; {did_you_mean(name, REGISTRY)}")
-    return __getattr__(REGISTRY[name])  # type: ignore[return-value]
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__all__ = ["get", "names", *_REGISTRY.exports]

@@ -8,10 +8,9 @@ of all questions go to the model in one call.
 '7'
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tamis.errors import SettingError, did_you_mean
+from tamis.registry import Registry
 
 if TYPE_CHECKING:
     from tamis.prompting.reasoning.answers import extract as extract
@@ -33,51 +32,32 @@ if TYPE_CHECKING:
     from tamis.prompting.reasoning.trace import rows as rows
     from tamis.prompting.reasoning.tree_of_thoughts import TreeOfThoughts as TreeOfThoughts
 
-REGISTRY = {
-    "auto-cot": "AutoCoT",
-    "contrastive-cot": "ContrastiveCoT",
-    "cot": "ChainOfThought",
-    "graph-of-thoughts": "GraphOfThoughts",
-    "least-to-most": "LeastToMost",
-    "react": "ReAct",
-    "self-ask": "SelfAsk",
-    "self-consistency": "SelfConsistency",
-    "skeleton-of-thought": "SkeletonOfThought",
-    "tree-of-thoughts": "TreeOfThoughts",
-}
+_REGISTRY: "Registry[Program]" = Registry(
+    __name__,
+    "reasoning",
+    {
+        "auto-cot": "AutoCoT",
+        "contrastive-cot": "ContrastiveCoT",
+        "cot": "ChainOfThought",
+        "graph-of-thoughts": "GraphOfThoughts",
+        "least-to-most": "LeastToMost",
+        "react": "ReAct",
+        "self-ask": "SelfAsk",
+        "self-consistency": "SelfConsistency",
+        "skeleton-of-thought": "SkeletonOfThought",
+        "tree-of-thoughts": "TreeOfThoughts",
+    },
+    homes={
+        "Exemplar": "cot",
+        "Program": "base",
+        "Solution": "trace",
+        "compositionality_gap": "self_ask",
+        "extract": "answers",
+        "rows": "trace",
+        "same": "answers",
+    },
+)
 
-_MODULES = {name: method.replace("-", "_") for method, name in REGISTRY.items()} | {
-    "Exemplar": "cot",
-    "Program": "base",
-    "Solution": "trace",
-    "compositionality_gap": "self_ask",
-    "extract": "answers",
-    "rows": "trace",
-    "same": "answers",
-}
+names, get, __getattr__ = _REGISTRY.names, _REGISTRY.get, _REGISTRY.attribute
 
-__all__ = ["get", "names", *_MODULES]
-
-
-def names() -> list[str]:
-    """Return the names of all programs, sorted."""
-    return sorted(REGISTRY)
-
-
-def get(name: str) -> "type[Program]":
-    """Return the class of the program called `name`.
-
-    Raises
-    ------
-    SettingError
-        If there is none; the nearest right name is said.
-    """
-    if name not in REGISTRY:
-        raise SettingError(f"no reasoning '{name}'; {did_you_mean(name, REGISTRY)}")
-    return __getattr__(REGISTRY[name])  # type: ignore[return-value]
-
-
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__all__ = ["get", "names", *_REGISTRY.exports]
