@@ -7,22 +7,30 @@ pool in a process of its own, which is killed by SIGKILL after a random time and
 After each kill the catalogue is asked, and the files are looked at; when a run has ended, its
 set is held against that of a run nobody killed, and another run begins from nothing.
 
-Prefect's server is one for all; its flow runs are not what is tested here.
+A process is forked from one that has imported all and done nothing: so a kill meets work, not
+imports. Prefect is left out; `tests/flows/test_killed.py` kills whole flows, `test_nights.py`
+those of a worker.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
+import threading
 import time
+import warnings
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from tamis.data.catalog import catalog
 
 ROOT = Path(__file__).parents[1]
 RECIPE = """\
@@ -34,38 +42,49 @@ steps:
   - kcenter: {{k: 200}}
 export: [{export}]
 """
-CHILD = """
-import sys
-sys.path.insert(0, "tests")
-from pathlib import Path
-from offline import ran
-from tamis.pipelines import runs
-known = runs.runs()
-unfinished = known[0].id if known and known[0].status != "done" else None
-ran(Path(sys.argv[1]).read_text(), unfinished)
-"""
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(
+    [
+        "tamis.pipelines.export",
+        "tamis.pipelines.runs",
+        "tamis.selectors.clean",
+        "tamis.selectors.deduplicate",
+        "tamis.selectors.kcenter",
+    ]
+)
 
 
 class Lost(Exception):
     """Something was lost, doubled or torn; the text says what."""
 
 
-def started(recipe: Path, home: Path) -> "subprocess.Popen[bytes]":
-    """Start a run, or go on with the one that was killed."""
-    environment = {**os.environ, "TAMIS_HOME": str(home)}
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(recipe)], env=environment, cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def run(recipe: Path, home: Path) -> None:
+    """Go on with the run of this home that did not end, or begin one."""
+    tqdm.set_lock(threading.RLock())  # one between processes would outlive those that are killed
+    os.environ["TAMIS_HOME"] = str(home)
+    sys.path.insert(0, str(ROOT / "tests"))
+    from offline import ran
+
+    from tamis.pipelines import runs
+
+    newest = next(iter(runs.runs()), None)
+    ran(recipe.read_text(), newest.id if newest and newest.status != "done" else None)
+
+
+def started(recipe: Path, home: Path) -> ForkServerProcess:
+    """Start a process that does it."""
+    process = FORKING.Process(target=run, args=(recipe, home))
+    process.start()
+    return process
 
 
 def finished(recipe: Path, home: Path) -> float:
     """Run to the end; return the seconds it took."""
     begun = time.perf_counter()
     process = started(recipe, home)
-    _, errors = process.communicate()
-    if process.returncode:
-        raise Lost(f"a run failed: {errors.decode()[-800:]}")
+    process.join()
+    if process.exitcode:
+        raise Lost("a run failed; see above")
     return time.perf_counter() - begun
 
 
@@ -84,22 +103,17 @@ def check(home: Path, rows: int) -> None:
     if file.exists():
         with duckdb.connect(str(file), read_only=True) as opened:
             opened.execute("SELECT count(*) FROM runs").fetchall()
-    ask = (
-        "from tamis.data.catalog import catalog; import json; c = catalog(); "
-        "print(json.dumps([c.sql('SELECT count(*), count(DISTINCT example_id) FROM examples "
-        "GROUP BY run_id').fetchall(), c.sql('SELECT count(*) - count(DISTINCT (run_id, step, "
-        "example_id)) FROM selections').fetchall()]))"
-    )
-    asked = subprocess.run(
-        [sys.executable, "-W", "error", "-c", ask], env={**os.environ, "TAMIS_HOME": str(home)},
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if asked.returncode:
-        raise Lost(f"the catalogue does not answer: {asked.stderr[-500:]}")
-    pools, doubled = json.loads(asked.stdout)
-    if any(count != rows or distinct != rows for count, distinct in pools):
+    with warnings.catch_warnings(), catalog(home) as asked:
+        warnings.simplefilter("error")  # what is damaged is left out with a warning
+        pools = asked.sql(
+            "SELECT count(*), count(DISTINCT example_id) FROM examples GROUP BY run_id"
+        ).fetchall()
+        doubled = asked.sql(
+            "SELECT count(*) - count(DISTINCT (run_id, step, example_id)) FROM selections"
+        ).fetchall()
+    if any(counts != (rows, rows) for counts in pools):
         raise Lost(f"a pool of {rows} rows has {pools}")
-    if doubled != [[0]]:
+    if doubled != [(0,)]:
         raise Lost(f"{doubled} verdicts stand twice")
 
 
@@ -126,15 +140,14 @@ def kill_again_and_again(kills: int, rows: int, seed: int, folder: Path) -> dict
     seconds = finished(recipe, folder / "whole")
     whole, home = curated(folder / "whole"), folder / "home"
     met = ended = 0
-    for number in range(kills):
+    for _ in range(kills):
         process = started(recipe, home)
-        time.sleep(draw.uniform(0, 1.1) * seconds)
-        met += process.poll() is None
+        process.join(draw.uniform(0, 1.1) * seconds)
+        met += process.is_alive()
         process.kill()
-        process.communicate()
-        if number % 10 == 0 or kills <= 20:
-            check(home, rows)
-        if process.returncode == 0:
+        process.join()
+        check(home, rows)
+        if process.exitcode == 0:
             ended += 1
             compare(home, whole, folder / "out.jsonl")
             shutil.rmtree(home)

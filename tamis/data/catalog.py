@@ -16,6 +16,7 @@ and can be made again from the files at any time. What the views show is said in
 `tamis.data.views`.
 """
 
+import os
 import random
 import re
 import threading
@@ -202,6 +203,31 @@ class _DamagedError(Exception):
 
 def _write(home: Path) -> None:
     path = home / "catalog.duckdb"
+    if path.exists() or not _laid_down(home, path):
+        _bring_up(home, path)
+
+
+def _laid_down(home: Path, path: Path) -> bool:
+    """Make the file aside and link it into place; say whether that went well.
+
+    Whoever is killed meanwhile leaves no file without tables. If another process was first,
+    or the disk knows no links, or has no room, the file is to be written where it belongs.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        _bring_up(home, aside)
+        os.link(aside, path)
+    except (OSError, CatalogError, _DamagedError):
+        return False
+    finally:
+        for part in (aside, aside.with_name(f"{aside.name}.wal")):
+            with suppress(OSError):
+                part.unlink()
+    return True
+
+
+def _bring_up(home: Path, path: Path) -> None:
+    """Bring the file's table and views up to the home's files, in one transaction."""
     with _opened(path) as connection:
         try:
             define(connection, home)

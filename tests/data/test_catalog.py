@@ -499,6 +499,22 @@ def test_a_writer_killed_at_any_moment_leaves_a_catalogue_that_works(home):
         assert in_file(home, "SELECT count(*) FROM runs") == [(count,)]
 
 
+def test_a_writer_killed_before_its_first_transaction_leaves_no_file_without_tables(
+    home, monkeypatch
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "define", killed)
+        with pytest.raises(KeyboardInterrupt):
+            record_run(run_of(), home)
+    assert [path.name for path in home.iterdir()] == ["runs"]
+    record_run(run_of("r2"), home)
+    assert in_file(home, "SELECT run_id FROM runs ORDER BY run_id") == [("r1",), ("r2",)]
+    assert sorted(path.name for path in home.iterdir()) == ["catalog.duckdb", "runs"]
+
+
 def test_a_writer_killed_in_the_middle_of_its_transaction_changes_nothing(home):
     record_run(run_of(), home)
     kill(holder(home, "BEGIN; DELETE FROM runs"))
