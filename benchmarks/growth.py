@@ -35,6 +35,7 @@ from tamis.data import formats
 
 DATA = Path(__file__).parent.parent / "data"
 MILLION = 1_000_000
+SIZES = [10_000, 100_000, MILLION]
 LABELS = 4
 
 
@@ -81,9 +82,9 @@ def main() -> None:
     """Print a row a method: seconds and memory at each size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, MILLION])
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--seconds", type=float, default=120, help="that a size may take")
-    parser.add_argument("--write", type=Path, help="a page whose table gets the last column")
+    parser.add_argument("--write", type=Path, help="a page whose tables get the figures")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "ROWS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -115,13 +116,17 @@ class Grown(NamedTuple):
         last = max(self.seconds)
         return self.seconds[last] * rows / last, "~"
 
+    @property
+    def each(self) -> float:
+        """Microseconds a row, at most rows."""
+        last = max(self.seconds)
+        return 1e6 * self.seconds[last] / last
+
     def shown(self, sizes: list[int]) -> str:
         """Return the cells of a line."""
         found = [self.at(size) for size in sizes]
         cells = "".join(f"{f'{tilde}{seconds:,.1f}':>12}" for seconds, tilde in found)
-        last = max(self.seconds)
-        each = 1e6 * self.seconds[last] / last
-        return f"{cells}{each:>12,.0f}{self.megabytes:>9,.0f} MB {last:>9,}"
+        return f"{cells}{self.each:>12,.0f}{self.megabytes:>9,.0f} MB {max(self.seconds):>9,}"
 
 
 def _grown(name: str, sizes: list[int], limit: float) -> Grown:
@@ -136,20 +141,32 @@ def _grown(name: str, sizes: list[int], limit: float) -> Grown:
 
 
 def _write(page: Path, name: str, grown: Grown) -> None:
-    """Put what a million rows cost where the page's table has the method's name."""
-    seconds, tilde = grown.at(MILLION)
-    unit, size = next(
-        (unit, size)
-        for unit, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 0))
-        if seconds >= 2 * size
-    )
-    said = f"{tilde}{seconds / (size or 1):.2g} {unit}"
+    """Put the figures where the page's tables have the method's name.
+
+    A row of five cells gets what a million rows cost in the fourth; one of six is all
+    figures: what three sizes cost, then time and memory a row.
+    """
     lines = page.read_text().splitlines()
     for i, line in enumerate(lines):
         cells = line.split(" | ")
-        if cells[0] == f"| `{name}`" and len(cells) == 5:
-            lines[i] = " | ".join([*cells[:3], said, *cells[4:]])
+        if cells[0] != f"| `{name}`":
+            continue
+        if len(cells) == 5:
+            lines[i] = " | ".join([*cells[:3], _said(*grown.at(MILLION)), *cells[4:]])
+        elif len(cells) == 6:
+            costs = [_said(*grown.at(size)) for size in SIZES]
+            held = f"{grown.megabytes:,.0f} MB at {max(grown.seconds):,} |"
+            lines[i] = " | ".join([cells[0], *costs, f"{grown.each:,.0f} µs", held])
     page.write_text("\n".join(lines) + "\n")
+
+
+def _said(seconds: float, tilde: str) -> str:
+    unit, size = next(
+        (unit, size)
+        for unit, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
+        if seconds >= 2 * size or size == 1
+    )
+    return f"{tilde}{seconds / size:.2g} {unit}"
 
 
 def _apart(name: str, rows: int) -> dict[str, float]:
