@@ -152,11 +152,15 @@ class LESS(Selector):
         self, gradients: npt.NDArray[np.float32], tasks: "_Tasks"
     ) -> npt.NDArray[np.float64]:
         able = np.asarray(np.isfinite(gradients).all(axis=1))
-        for number, name in enumerate(tasks.names):
+        called = [f"the target's task '{name}'" if name else "the target" for name in tasks.names]
+        for number, which in enumerate(called):
             if not (able & (tasks.numbers == number)).any():
-                which = f"the target's task '{name}'" if name else "the target"
                 raise DataError(f"LESS: {which} has no response to learn from; give some")
-        return task_directions(gradients[able], tasks.numbers[able], reference=self.reference)
+        found = task_directions(gradients[able], tasks.numbers[able], reference=self.reference)
+        for which, direction in zip(called, found, strict=True):
+            if np.isnan(direction).any():
+                raise DataError(f"LESS: the gradients of {which} cancel out; give other rows")
+        return found
 
 
 class _Tasks(NamedTuple):

@@ -187,6 +187,26 @@ def test_a_target_that_says_nothing_is_refused(target, message):
         less(target).select(POOL, 1)
 
 
+@pytest.mark.parametrize(
+    ("target", "which"),
+    [
+        (pairs(["say"] * 2, ["zz", "abab"]), "the target"),
+        (
+            pairs(["say"] * 4, ["zz", "zz", "zz", "abab"], task=["a", "a", "b", "b"]),
+            "the target's task 'b'",
+        ),
+    ],
+)
+def test_a_target_that_points_nowhere_is_refused(target, which, monkeypatch):
+    def opposed(self, epoch, rows):
+        sign = np.array([-1.0 if response == "abab" else 1.0 for response in rows["response"]])
+        return np.outer(sign, [3.0, 4.0]).astype(np.float32)
+
+    monkeypatch.setattr(datastore.Datastore, "gradients", opposed)
+    with pytest.raises(DataError, match=f"LESS: the gradients of {which} cancel out; give other"):
+        less(target).select(POOL, 1)
+
+
 def test_a_pool_without_responses_is_refused():
     with pytest.raises(DataError, match="no row has a token to learn"):
         less().select(Dataset.from_dict({"prompt": ["say", "spell"]}), 1)
