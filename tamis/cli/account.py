@@ -1,6 +1,7 @@
 """A run, said to a person: its steps, the best of what it kept, what to try next."""
 
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -9,6 +10,7 @@ from tamis.cli.screen import duration, out, print_json, print_table, short
 
 if TYPE_CHECKING:
     from tamis.pipelines.runs import Run
+    from tamis.selectors.selection import Selection
 
 __all__ = ["grouped", "run_facts", "show_run"]
 
@@ -21,7 +23,8 @@ def show_run(run: "Run", as_json: bool) -> None:
         print_json(run_facts(run))
         return
     kept = f"{run.outcomes[-1].kept:,} of {run.outcomes[0].rows:,} kept" if run.outcomes else ""
-    set_aside = f"; {_rejected(run):,} rows could not be read" if _rejected(run) else ""
+    rejected = _rejected(run)
+    set_aside = f"; {rejected:,} rows could not be read" if rejected else ""
     out.print(f"[bold]{run.id}[/] {run.status} {kept}{set_aside}", soft_wrap=True)
     if told := account(run):
         refused = sum(told["refused"].values())
@@ -42,12 +45,9 @@ def show_run(run: "Run", as_json: bool) -> None:
                     f"{outcome.rows:,}",
                     f"{outcome.kept:,}",
                     "reused" if outcome.reused else duration(outcome.seconds),
-                    "\n".join(
-                        f"{count:,} {short(reason, 60)}"
-                        for reason, count in list(_dropped(selection.counts()).items())[:4]
-                    ),
+                    "\n".join(_dropped(selection)),
                 ]
-                for outcome, selection in zip(run.outcomes, run.step_selections, strict=True)
+                for outcome, selection in zip_longest(run.outcomes, run.step_selections)
             ],
         )
     if run.status != "done":
@@ -56,9 +56,12 @@ def show_run(run: "Run", as_json: bool) -> None:
     _show_best(run)
     first = run.dataset[0]["tamis_id"][:8]
     out.print(f"Report: {run.report}", soft_wrap=True)
+    if run.tidied:
+        out.print("Its pool and steps were tidied away; what it kept is there.")
     out.print("Next:")
-    out.print(f"  tamis explain {run.id} {first}", soft_wrap=True)
-    out.print('  tamis sql "SELECT reason, count(*) FROM selections GROUP BY ALL"')
+    if not run.tidied:
+        out.print(f"  tamis explain {run.id} {first}", soft_wrap=True)
+        out.print('  tamis sql "SELECT reason, count(*) FROM selections GROUP BY ALL"')
     out.print(f"  tamis export {run.id} --to out/curated.jsonl --format messages", soft_wrap=True)
 
 
@@ -102,12 +105,18 @@ def run_facts(run: "Run") -> dict[str, Any]:
     }
 
 
-def _rejected(run: "Run") -> int:
+def _rejected(run: "Run") -> int | None:
+    """Return how many rows could not be read; None where the pool was tidied away."""
+    if run.tidied:
+        return None
     return len(run.rejected) if run.record.pool else 0
 
 
-def _dropped(counts: dict[str, int]) -> dict[str, int]:
-    return {reason: count for reason, count in grouped(counts).items() if reason != "kept"}
+def _dropped(selection: "Selection | None") -> list[str]:
+    """Return the most frequent reasons of a step, with their counts; none of one tidied away."""
+    counts = grouped(selection.counts()) if selection else {}
+    why = [f"{count:,} {short(reason, 60)}" for reason, count in counts.items() if reason != "kept"]
+    return why[:4]
 
 
 def grouped(counts: dict[str, int]) -> dict[str, int]:

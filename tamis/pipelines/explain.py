@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from tamis.data.files import home
-from tamis.errors import RunError, SettingError
+from tamis.errors import SettingError
 from tamis.pipelines.runs import Run
 
 __all__ = ["Explanation", "Verdict", "explain"]
@@ -57,10 +57,10 @@ def explain(run: Run, example_id: str) -> Explanation:
     SettingError
         If the id fits no example of the pool, or several.
     RunError
-        If the run has not looked at its pool yet.
+        If the run has not looked at its pool yet, or its pool or steps were tidied away.
     """
-    if run.record.pool is None:
-        raise RunError(f"run {run.id}: its pool was not read; tamis run --resume {run.id}")
+    run.check_whole()
+    assert run.record.pool is not None
     examples = home() / "pools" / run.record.pool / "examples.parquet"
     row = _the_one(_starting_with(examples, example_id), example_id, run)
     verdicts = tuple(

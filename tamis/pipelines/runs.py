@@ -100,11 +100,29 @@ class Run:
         """The run's page."""
         return self.folder / "report.html"
 
+    @property
+    def tidied(self) -> bool:
+        """Whether `tamis tidy` threw away its steps or its pool; what came out stays."""
+        if self.record.pool is None:
+            return False
+        has_pool = (home() / "pools" / self.record.pool / "pool.arrow").exists()
+        return not has_pool or (bool(self.outcomes) and not self._step_files)
+
+    def check_whole(self) -> None:
+        """Raise RunError if what its rows were told is no longer, or not yet, there."""
+        if self.record.pool is None:
+            raise RunError(f"run {self.id}: its pool was not read; tamis run --resume {self.id}")
+        if self.tidied:
+            raise RunError(
+                f"run {self.id}: its pool and steps were tidied away; to have them again: "
+                f"tamis run {self.folder / 'recipe.yaml'}"
+            )
+
     @cached_property
     def pool(self) -> Dataset:
         """What was chosen from."""
-        if self.record.pool is None:
-            raise RunError(f"run {self.id}: its pool was not read; tamis run --resume {self.id}")
+        self.check_whole()
+        assert self.record.pool is not None
         return open_pool(self.record.pool)
 
     @property
@@ -115,12 +133,16 @@ class Run:
     @cached_property
     def step_selections(self) -> list[Selection]:
         """Each step's Selection, over the rows that the step before kept."""
-        paths = sorted((self.folder / "steps").glob("*.parquet"))
-        return [Selection.load(path) for path in paths]
+        return [Selection.load(path) for path in self._step_files]
+
+    @property
+    def _step_files(self) -> list[Path]:
+        return sorted((self.folder / "steps").glob("*.parquet"))
 
     @property
     def selection(self) -> Selection:
         """The steps' Selections as one, over the pool."""
+        self.check_whole()
         if not self.step_selections:
             raise RunError(f"run {self.id}: no step is done; tamis run --resume {self.id}")
         return joined(self.step_selections)

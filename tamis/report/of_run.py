@@ -17,8 +17,9 @@ def write_run_report(run: Run) -> Path:
     Raises
     ------
     RunError
-        If no step of the run is done.
+        If no step of the run is done, or its pool or steps were tidied away.
     """
+    run.check_whole()
     recipe = run.recipe
     record = run.record
     steps = [

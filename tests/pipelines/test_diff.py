@@ -4,10 +4,13 @@ import pytest
 from offline import ran
 
 import tamis
+from tamis.cli.account import run_facts, show_run
 from tamis.errors import RunError
 from tamis.pipelines.diff import diff
+from tamis.pipelines.explain import explain
 from tamis.pipelines.runs import find
 from tamis.pipelines.tidy import tidy
+from tamis.report.of_run import write_run_report
 
 RECIPE = "name: small\npool: {}\nsteps:\n  - clean\n  - deduplicate\n  - random: {{k: 4}}\n"
 
@@ -61,8 +64,32 @@ def test_what_was_tidied_away_cannot_be_compared(pool):
     write(pool, *"abcdef")
     first, second = ran(RECIPE.format(pool)), ran(RECIPE.format(pool).replace("k: 4", "k: 2"))
     tidy(1)
-    with pytest.raises(RunError, match=f"{first.id}: its steps were tidied away"):
+    with pytest.raises(RunError, match=f"{first.id}: its pool and steps were tidied away"):
         diff(find(first.id), find(second.id))
+
+
+@pytest.mark.parametrize("same_pool", [True, False])
+def test_what_was_tidied_away_is_said_to_be_and_what_came_out_is_there(pool, same_pool, capsys):
+    write(pool, *"abcdef")
+    first = ran(RECIPE.format(pool))
+    write_run_report(first)
+    if not same_pool:
+        write(pool, *"abcdefg")
+    ran(RECIPE.format(pool).replace("k: 4", "k: 2"))
+    example_id = find(first.id).dataset[0]["tamis_id"]
+    assert not find(first.id).tidied
+    tidy(1)
+    run = find(first.id)
+    assert run.tidied
+    ask = [lambda: run.selection, lambda: run.pool, lambda: explain(run, example_id[:8])]
+    for question in [*ask, lambda: write_run_report(run)]:
+        with pytest.raises(RunError, match=f"{run.id}: .* tidied away; .* tamis run .*recipe.yaml"):
+            question()
+    assert len(run.dataset) == 4
+    assert run.report.exists()
+    assert run_facts(run)["rejected"] is None
+    show_run(run, as_json=False)
+    assert "tidied away; what it kept is there" in capsys.readouterr().out
 
 
 def test_tidying_keeps_what_the_newest_runs_need(pool):
