@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from tamis.kernels.regression import significant
 from tamis.models.base import Embedder, LanguageModel
 from tamis.models.cached import CachedLM
 from tamis.models.embeddings import points_by_id
-from tamis.models.judges import Judge, judge_of
+from tamis.models.judges import Judge, judge_of, unrated
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
@@ -33,6 +33,7 @@ from tamis.selectors.selection import KEPT, Selection
 __all__ = ["INDICATORS", "RULES", "InstructMining"]
 
 Floats = npt.NDArray[np.float64]
+Texts: TypeAlias = pa.LargeStringArray
 
 RULES = {
     "v3": {"constant": 1.0694, "reward": -0.1498, "length": 8.257e-5, "knn_6": -0.9350},
@@ -169,24 +170,23 @@ class InstructMining(Selector):
         rule = self._coefficients
         found = self._measured(pool, [name for name in rule if name != "constant"])
         foretold = np.full(len(pool), rule.get("constant", 0.0))
-        for name, values in found.items():
-            foretold += rule[name] * values
-
-        scores = -foretold
         reasons = np.full(len(pool), "a higher loss foretold than for the kept", dtype=object)
-        for name, values in found.items():
-            reasons[np.isnan(values)] = f"no {name}"
+        for name, (values, lack) in found.items():
+            foretold += rule[name] * values
+            reasons = np.where(np.isnan(values), lack, reasons)
+        scores = -foretold
         indices = top_k(scores, example_ids(pool), k)
         reasons[indices] = KEPT
-        return Selection(indices, scores, reasons, pa.table({**found, "log_loss": foretold}))
+        signals = {name: indicator.values for name, indicator in found.items()}
+        return Selection(indices, scores, reasons, pa.table({**signals, "log_loss": foretold}))
 
     def _means(self, pool: Dataset, names: Sequence[str]) -> list[float]:
         """Return the mean of each indicator over the rows that have it; NaN where none has."""
-        found = self._measured(pool, names).values()
+        found = [indicator.values for indicator in self._measured(pool, names).values()]
         return [float(np.nanmean(row)) if np.isfinite(row).any() else np.nan for row in found]
 
-    def _measured(self, pool: Dataset, names: Sequence[str]) -> dict[str, Floats]:
-        """Return each indicator of every row; NaN where it has none."""
+    def _measured(self, pool: Dataset, names: Sequence[str]) -> "dict[str, _Indicator]":
+        """Return each indicator of every row."""
         given = [name for name in names if name in pool.column_names]
         for name in set(names) - {*given, *_OF_A_ROW}:
             if not _DISTANCE.fullmatch(name):
@@ -198,13 +198,13 @@ class InstructMining(Selector):
         measure = partial(self._of_rows, alone)
         parts = list(map_batches(pool, measure, label="instruct-mining: indicators"))
         return {
-            name: np.concatenate([part[name] for part in parts])
+            name: _Indicator.joined([part[name] for part in parts])
             if name in alone
             else self._distance(pool, int(name.removeprefix("knn_")))
             for name in names
         }
 
-    def _of_rows(self, names: Sequence[str], batch: pa.Table) -> dict[str, Floats]:
+    def _of_rows(self, names: Sequence[str], batch: pa.Table) -> "dict[str, _Indicator]":
         """Return those indicators that look at a row alone."""
         return {
             name: _numbers(batch[name], name)
@@ -213,29 +213,35 @@ class InstructMining(Selector):
             for name in names
         }
 
-    def _reward(self, prompts: pa.LargeStringArray, responses: pa.LargeStringArray) -> Floats:
-        return judge_of(self.judge).rate(prompts.to_pylist(), responses.to_pylist()).scores
+    def _reward(self, prompts: Texts, responses: Texts) -> "_Indicator":
+        rated = judge_of(self.judge).rate(prompts.to_pylist(), responses.to_pylist())
+        return _Indicator(
+            rated.scores, np.array([unrated("reward", words) for words in rated.words], object)
+        )
 
-    def _length(self, prompts: pa.LargeStringArray, responses: pa.LargeStringArray) -> Floats:
+    def _length(self, prompts: Texts, responses: Texts) -> "_Indicator":
         words = pc.count_substring_regex(responses, _WORD).to_numpy(zero_copy_only=False)
-        return np.where(words, words.astype(np.float64), np.nan)
+        return _Indicator.of(
+            np.where(words, words.astype(np.float64), np.nan), "no length: the response is empty"
+        )
 
-    def _perplexity(self, prompts: pa.LargeStringArray, responses: pa.LargeStringArray) -> Floats:
+    def _perplexity(self, prompts: Texts, responses: Texts) -> "_Indicator":
         lm = CachedLM(lm_of(self.lm), progress=False)
         before = [f"{prompt}\n" for prompt in prompts.to_pylist()]
-        means: Floats = np.exp(mean_losses(lm, before, responses.to_pylist()).means)
-        return means
+        losses = mean_losses(lm, before, responses.to_pylist())
+        return _Indicator(np.exp(losses.means), "no perplexity: " + losses.why)
 
-    def _diversity(self, prompts: pa.LargeStringArray, responses: pa.LargeStringArray) -> Floats:
-        return np.array([mtld(_numbered(text)) for text in responses.to_pylist()])
+    def _diversity(self, prompts: Texts, responses: Texts) -> "_Indicator":
+        values = [mtld(_numbered(text)) for text in responses.to_pylist()]
+        return _Indicator.of(np.array(values), "no mtld: fewer than ten words")
 
-    def _distance(self, pool: Dataset, rank: int) -> Floats:
+    def _distance(self, pool: Dataset, rank: int) -> "_Indicator":
         """Return the distance of each row to its neighbour of this rank, or to the farthest."""
         rows, points = points_by_id(pool, self.embedder)
         _, distance = search(points, points, min(rank + 1, len(points)))  # itself comes first
         found = np.full(len(pool), np.nan)
         found[rows] = distance[:, -1]
-        return found
+        return _Indicator.of(found, f"no knn_{rank}: no embedding")
 
 
 _OF_A_ROW = {
@@ -247,12 +253,27 @@ _OF_A_ROW = {
 _DISTANCE = re.compile(r"knn_[1-9][0-9]*")
 
 
-def _numbers(column: pa.ChunkedArray, name: str) -> Floats:
+class _Indicator(NamedTuple):
+    """A number for each row, NaN where it has none; and what is then said of it."""
+
+    values: Floats
+    lack: npt.NDArray[np.object_]
+
+    @classmethod
+    def of(cls, values: Floats, lack: str) -> Self:
+        """Say the same of all rows that have no number."""
+        return cls(values, np.full(len(values), lack, object))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[_Indicator]") -> Self:
+        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _numbers(column: pa.ChunkedArray, name: str) -> _Indicator:
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(f"InstructMining: column '{name}' is {kind}; an indicator is a number")
-    values: Floats = column.cast(pa.float64()).to_numpy()
-    return values
+    return _Indicator.of(column.cast(pa.float64()).to_numpy(), f"no {name}: the column has none")
 
 
 def _numbered(text: str) -> npt.NDArray[np.int64]:

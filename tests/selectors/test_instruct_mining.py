@@ -53,7 +53,7 @@ def test_indicators_are_what_they_say():
     assert found["mtld"] == [None, 10, 3]
     assert found["knn_1"] == [3, 3, 4]
     assert found["knn_2"] == [7, 4, 7]
-    assert picked.reasons[0] == "no mtld"
+    assert picked.reasons[0] == "no mtld: fewer than ten words"
     assert picked.scores[1:] == pytest.approx(-sum(np.array(found[name][1:]) for name in rule))
 
 
@@ -74,14 +74,35 @@ def test_a_judge_that_answers_nonsense_for_a_third_loses_only_that():
     pool = pair(*((f"{i}", "nonsense" if i % 3 == 0 else f"word {i}") for i in range(30)))
     picked = mining(embedder=Prompted()).select(pool, 30)
     assert len(picked) == 20
-    assert set(picked.reasons[::3]) == {"no reward"}
+    assert set(picked.reasons[::3]) == {"no reward: 'bla bla'"}
     assert np.isnan(picked.scores[::3]).all()
 
 
 def test_an_empty_response_has_no_length():
     picked = mining(rule={"length": 1.0}).select(pair(("p", ""), ("p", "a b")), 2)
     assert picked.indices.tolist() == [1]
-    assert picked.reasons[0] == "no length"
+    assert picked.reasons[0] == "no length: the response is empty"
+
+
+@pytest.mark.parametrize(
+    ("indicator", "pool", "reason"),
+    [
+        ("perplexity", pair(("p", ""), ("p", "a b")), "no perplexity: the text is empty"),
+        ("knn_1", pair(("", ""), ("3", "a")), "no knn_1: no embedding"),
+        ("votes", rows(votes=[np.nan, 7.0]), "no votes: the column has none"),
+    ],
+)
+def test_a_row_without_an_indicator_is_told_why(indicator, pool, reason):
+    picked = mining(rule={indicator: 1.0}, embedder=Blind()).select(pool, 2)
+    assert picked.indices.tolist() == [1]
+    assert picked.reasons[0] == reason
+
+
+class Blind(Numbers):
+    """Sees nothing in a text without words."""
+
+    def _vector(self, text):
+        return [float(len(text))] if text.strip() else []
 
 
 def test_constant_embeddings_leave_the_other_indicators():
