@@ -15,6 +15,7 @@ TamisError
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "BudgetError",
@@ -42,6 +43,17 @@ class TamisError(Exception):
     """
 
     retryable: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whatever `__init__` takes."""
+        return _as_raised, (type(self), self.args, vars(self))
+
+
+def _as_raised(kind: type[TamisError], args: tuple[Any, ...], facts: dict[str, Any]) -> TamisError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(facts)
+    return error
 
 
 class DataError(TamisError, ValueError):

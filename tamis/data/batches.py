@@ -6,31 +6,76 @@ speed may depend on the engine: a function of a batch must be pure.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
 from datasets.table import MemoryMappedTable
 
 from tamis.data.progress import progress_bar
+from tamis.data.scratch import scratch
 
-__all__ = ["Engine", "LocalEngine", "map_batches", "using"]
+__all__ = ["Engine", "Keys", "LocalEngine", "current_engine", "map_batches", "using"]
 
+S = TypeVar("S")
 T = TypeVar("T")
+Keyed = Callable[[pa.Table], tuple[T, npt.NDArray[np.uint64]]]
+
+
+class Keys(Protocol):
+    """Several keys a row, one a band, wherever the engine that computed them holds them."""
+
+    def buckets(
+        self, rows: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """Find which of `rows` share a key with another of them, in the same band.
+
+        Returns
+        -------
+        rows : int64 array of shape (m,)
+            Those that do, in the order given.
+        buckets : int32 array of shape (m, bands)
+            As `tamis.kernels.clusters.buckets`.
+        """
+        ...
 
 
 class Engine(Protocol):
-    """What runs a function over the batches of a pool."""
+    """What runs functions over the batches of a pool.
+
+    Attributes
+    ----------
+    apart : bool
+        Whether they run in other processes, which share nothing but files with this one.
+    """
+
+    apart: ClassVar[bool]
 
     def map(self, pool: Dataset, function: Callable[[pa.Table], T], label: str) -> Iterator[T]:
         """Yield `function(batch)` for each batch of `pool`, in order."""
+        ...
+
+    def each(self, items: Iterable[S], function: Callable[[S], T], label: str) -> Iterator[T]:
+        """Yield `function(item)` for each item, in order."""
+        ...
+
+    @contextmanager
+    def keyed(
+        self, pool: Dataset, function: Keyed[T], bands: int, label: str
+    ) -> Iterator[tuple[Iterator[T], Keys]]:
+        """Do as `map` with a function that returns keys beside its answer: shape (bands, rows).
+
+        The keys are whole when the answers are read to their end, and there until the block
+        ends.
+        """
         ...
 
 
@@ -46,33 +91,77 @@ class LocalEngine:
         Rows a batch. At most `workers + 1` batches are held at a time.
     """
 
+    apart: ClassVar[bool] = False
     workers: int = 1
     batch_rows: int = 2048
 
     def map(self, pool: Dataset, function: Callable[[pa.Table], T], label: str) -> Iterator[T]:
         """Yield `function(batch)` for each batch of `pool`, in order."""
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
-            for rows, result in self._results(_tables(pool, self.batch_rows), function):
+            tables = ((table.num_rows, table) for table in _tables(pool, self.batch_rows))
+            for rows, result in self._results(tables, function):
                 bar.update(rows)
                 yield result
 
+    def each(self, items: Iterable[S], function: Callable[[S], T], label: str) -> Iterator[T]:
+        """Yield `function(item)` for each item, in order."""
+        with progress_bar(desc=label, unit=" parts") as bar:
+            for size, result in self._results(((1, item) for item in items), function):
+                bar.update(size)
+                yield result
+
+    @contextmanager
+    def keyed(
+        self, pool: Dataset, function: Keyed[T], bands: int, label: str
+    ) -> Iterator[tuple[Iterator[T], Keys]]:
+        """Do as `map`, and keep the keys in a scratch file."""
+        with scratch((bands, len(pool)), np.uint64) as keys:
+
+            def answers() -> Iterator[T]:
+                start = 0
+                for answer, part in self.map(pool, function, label):
+                    keys[:, start : start + part.shape[1]] = part
+                    start += part.shape[1]
+                    yield answer
+
+            yield answers(), _Kept(keys)
+
     def _results(
-        self, tables: Iterator[pa.Table], function: Callable[[pa.Table], T]
+        self, items: Iterator[tuple[int, S]], function: Callable[[S], T]
     ) -> Iterator[tuple[int, T]]:
         if self.workers == 1:
-            for table in tables:
-                yield table.num_rows, function(table)
+            for size, item in items:
+                yield size, function(item)
             return
         with ThreadPoolExecutor(self.workers) as threads:
             waiting: deque[tuple[int, Future[T]]] = deque()
-            for table in tables:
+            for size, item in items:
                 here = copy_context()  # a thread begins without its caller's
-                waiting.append((table.num_rows, threads.submit(here.run, function, table)))
+                waiting.append((size, threads.submit(here.run, function, item)))
                 if len(waiting) > self.workers:
-                    rows, future = waiting.popleft()
-                    yield rows, future.result()
-            for rows, future in waiting:
-                yield rows, future.result()
+                    size, future = waiting.popleft()
+                    yield size, future.result()
+            for size, future in waiting:
+                yield size, future.result()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Keys in an array of shape (bands, n)."""
+
+    keys: npt.NDArray[np.uint64]
+
+    def buckets(
+        self, rows: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """Return those of `rows` that share a key, and the bucket of each key."""
+        from tamis.kernels import clusters  # numba, which reading alone does not want
+
+        several = np.zeros(len(rows), bool)
+        for keys in self.keys:
+            several |= clusters.shared(keys[rows])
+        rows = rows[several]
+        return rows, clusters.buckets(self.keys, rows)
 
 
 _PLAIN = LocalEngine()
@@ -87,6 +176,11 @@ def using(engine: Engine) -> Iterator[None]:
         yield
     finally:
         _engine.reset(token)
+
+
+def current_engine() -> Engine:
+    """Return the engine of the `using` that this is called in, or one thread."""
+    return _engine.get()
 
 
 def map_batches(

@@ -94,6 +94,10 @@ class Shelf:
         self.folder, self.feature, self.model = folder, feature, model
         self._forget()
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, str, str]]:
+        """Look at the files again in another process."""
+        return type(self), (self.folder, self.feature, self.model)
+
     def __repr__(self) -> str:
         return f"<Shelf of {self.feature} by {self.model}: {len(self._parts)} parts>"
 

@@ -6,6 +6,7 @@ Traceback (most recent call last):
 tamis.errors.SettingError: no backend 'transformer'; did you mean 'transformers'?
 """
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,4 +121,6 @@ def bundled(part: str) -> Path:
 def _load(name: ModelName, backends: dict[str, str], part: str, options: dict[str, Any]) -> Any:  # noqa: ANN401
     model = str(bundled(part)) if name.backend == "bundled" else name.model
     module, _, class_name = backends[name.backend].partition(":")
-    return getattr(import_module(module), class_name)(model, **name.options | options)
+    loaded = getattr(import_module(module), class_name)(model, **name.options | options)
+    loaded.loaded_by = partial(_load, name, backends, part, options)  # again, in another process
+    return loaded

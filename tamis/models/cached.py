@@ -6,7 +6,9 @@ requests that a server answered in part, the answered ones are kept.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from itertools import chain, repeat
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
 
+from tamis.data.batches import current_engine
 from tamis.data.features import FeatureStore, Shelf, Values
 from tamis.data.formats import fields
 from tamis.data.ids import example_ids
@@ -38,6 +41,7 @@ Ids = npt.NDArray[np.void]
 Rows = npt.NDArray[np.int64]
 
 _FLUSH_SECONDS = 5.0  # of work that a killed run can lose
+_TOGETHER = 4096  # rows that a process embeds at a time
 _UNSCORED = TokenLogprobs(
     "", np.empty((0, 2), np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
 )
@@ -50,6 +54,10 @@ class _Kept:
         self.store = store or FeatureStore()
         self.progress = progress
         self._open = threading.local()
+
+    def __reduce__(self) -> tuple[type["_Kept"], tuple[FeatureStore, bool]]:
+        """Open the shelves again in another process."""
+        return _Kept, (self.store, self.progress)
 
     def shelf(self, feature: str, model: str) -> Shelf:
         shelves: dict[tuple[str, str], Shelf] = vars(self._open).setdefault("shelves", {})
@@ -240,14 +248,38 @@ def embeddings(
     """
     ids = example_ids(pool)
     shelf = (store or FeatureStore()).open(f"embeddings of {field}", embedder.fingerprint)
+    engine = current_engine()
+    if engine.apart:  # each process fills the shelf with its part of what is missing
+        todo = np.flatnonzero(shelf.missing(ids))
+        parts = ((part, ids[part]) for part in _parts(todo))
+        fill = partial(_fill, shelf, pool, embedder, field)
+        deque(engine.each(parts, fill, label=shelf.feature), maxlen=0)
+    _fill(shelf, pool, embedder, field, (np.arange(len(pool)), ids), progress=progress)
+    return shelf.numbers(ids if rows is None else ids[rows])
+
+
+def _fill(
+    shelf: Shelf,
+    pool: Dataset,
+    embedder: Embedder,
+    field: str,
+    part: tuple[Rows, Ids],
+    *,
+    progress: bool = False,
+) -> None:
+    """Embed what the shelf lacks of these rows, known by their ids."""
+    rows, ids = part
     tables = pool.with_format("arrow")
 
     def embed(positions: Rows) -> npt.NDArray[np.float32]:
-        texts: pa.LargeStringArray = getattr(fields(tables[positions]), field)
+        texts: pa.LargeStringArray = getattr(fields(tables[rows[positions]]), field)
         return embedder.embed(texts.to_pylist())
 
     shelf.fill(ids, embed, flush_seconds=_FLUSH_SECONDS, progress=progress)
-    return shelf.numbers(ids if rows is None else ids[rows])
+
+
+def _parts(rows: Rows) -> list[Rows]:
+    return [rows[start : start + _TOGETHER] for start in range(0, len(rows), _TOGETHER)]
 
 
 def request_ids(prompts: Sequence[Prompt], others: Sequence[str] | None) -> Ids:

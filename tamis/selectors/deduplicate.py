@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from tamis.data import formats
-from tamis.data.batches import map_batches
+from tamis.data.batches import Keys, current_engine, map_batches
 from tamis.data.ids import example_ids, id_texts
 from tamis.data.scratch import scratch
 from tamis.errors import DataError, SettingError, did_you_mean
@@ -148,9 +148,9 @@ class Deduplicate(Selector):
             first = _first_of_equals(read.text_keys, order)
             links = _Links.none(len(pool))
             rows = order[(first[order] == order) & (read.n_shingles[order] > 0)]
-            rows = rows[_several(read.band_keys, rows)]
+            rows, buckets = read.keys.buckets(rows)
             if len(rows):
-                near, links.jaccard[rows] = self._near(pool, rows, read)
+                near, links.jaccard[rows] = self._near(pool, rows, buckets, read.n_shingles)
                 links.leader[rows] = rows[near]
         if self.semantic is not None:
             left = order[(first[order] == order) & (links.leader[order] == order)]
@@ -159,35 +159,36 @@ class Deduplicate(Selector):
 
     @contextmanager
     def _read(self, pool: Dataset) -> Iterator["_Read"]:
-        """Read every row once, for what is small of it; the band keys lie in a scratch file."""
+        """Read every row once, for what is small of it; the engine keeps the band keys."""
         n, start = len(pool), 0
-        read = _Read(np.empty((n, 2), np.uint64), np.empty(n), np.empty(n), np.empty(n, np.int32))
-        with scratch((self._shape()[0], n), np.uint64) as read.band_keys:
-            for part in map_batches(pool, self._keyed, label=f"{self.name}: read"):
+        label = f"{self.name}: read"
+        with current_engine().keyed(pool, self._keyed, self._shape()[0], label) as (parts, keys):
+            read = _Read(
+                np.empty((n, 2), np.uint64), np.empty(n), np.empty(n), np.empty(n, np.int32), keys
+            )
+            for part in parts:
                 rows = slice(start, start + len(part.values))
-                read.text_keys[rows], read.band_keys[:, rows] = part.text_keys, part.band_keys
+                read.text_keys[rows], read.n_shingles[rows] = part.text_keys, part.n_shingles
                 read.values[rows], read.lengths[rows] = part.values, part.lengths
-                read.n_shingles[rows] = part.n_shingles
                 start = rows.stop
             yield read
 
-    def _keyed(self, batch: pa.Table) -> "_Read":
+    def _keyed(self, batch: pa.Table) -> "tuple[_Part, npt.NDArray[np.uint64]]":
         offsets, data = formats.buffers(_normal_form(formats.fields(batch).text))
         table, bands = character_table(), self._shape()
-        read = _Read(
+        n_shingles = np.zeros(batch.num_rows, np.int32)
+        keys = np.empty((0, batch.num_rows), np.uint64)
+        if self.near is not None:
+            permutations = minhash.permutations(bands[0] * bands[1])
+            signed, n_shingles = minhash.signatures(offsets, data, table, self.ngram, permutations)
+            keys = minhash.band_keys(signed, bands[0])
+        part = _Part(
             minhash.text_keys(offsets, data, table),
             self._values(batch),
             np.zeros(batch.num_rows) if self.keep == "first" else _lengths(batch),
-            np.zeros(batch.num_rows, np.int32),
-            np.empty((0, batch.num_rows), np.uint64),
+            n_shingles,
         )
-        if self.near is not None:
-            permutations = minhash.permutations(bands[0] * bands[1])
-            signed, read.n_shingles = minhash.signatures(
-                offsets, data, table, self.ngram, permutations
-            )
-            read.band_keys = minhash.band_keys(signed, bands[0])
-        return read
+        return part, keys
 
     def _shape(self) -> tuple[int, int]:
         """Return how many bands there are, and the rows of each."""
@@ -215,16 +216,19 @@ class Deduplicate(Selector):
         return np.where(np.isnan(values), -np.inf, values)
 
     def _near(
-        self, pool: Dataset, rows: npt.NDArray[np.int64], read: "_Read"
+        self,
+        pool: Dataset,
+        rows: npt.NDArray[np.int64],
+        buckets: npt.NDArray[np.int32],
+        n_shingles: npt.NDArray[np.int32],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Compare candidates, best first; return for each which one stands for it, and how near."""
         assert self.near is not None
-        buckets = clusters.buckets(read.band_keys, rows)
         inside = np.sort(rows)  # a file is read from front to back
         place = np.searchsorted(inside, rows)
         bounds = np.zeros(len(rows) + 1, np.int64)
         start = 0
-        with scratch((int(read.n_shingles[rows].sum()),), np.uint32) as hashes:
+        with scratch((int(n_shingles[rows].sum()),), np.uint32) as hashes:
             sets = map_batches(pool.select(inside), self._sets, label=f"{self.name}: compare")
             for ends, part in sets:
                 bounds[start + 1 : start + len(ends)] = bounds[start] + ends[1:]
@@ -333,7 +337,7 @@ class _Links:
 
 
 @dataclass
-class _Read:
+class _Part:
     """What is kept of the rows that were read, in the pool's order.
 
     Attributes
@@ -345,14 +349,19 @@ class _Read:
         Characters of the response, or of plain text.
     n_shingles : int32 array of shape (n,)
         0 where a row takes no part in the search for near copies.
-    band_keys : uint64 array of shape (bands, n)
     """
 
     text_keys: npt.NDArray[np.uint64]
     values: npt.NDArray[np.float64]
     lengths: npt.NDArray[np.float64]
     n_shingles: npt.NDArray[np.int32]
-    band_keys: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty((0, 0), np.uint64))
+
+
+@dataclass
+class _Read(_Part):
+    """That of all rows, and their band keys, where the engine has them."""
+
+    keys: Keys
 
 
 def _normal_form(texts: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -371,7 +380,7 @@ def _lengths(batch: pa.Table) -> npt.NDArray[np.float64]:
     return np.asarray(pc.utf8_length(pc.utf8_trim_whitespace(text)), np.float64)
 
 
-def _preference(ids: npt.NDArray[np.void], read: _Read) -> npt.NDArray[np.int64]:
+def _preference(ids: npt.NDArray[np.void], read: _Part) -> npt.NDArray[np.int64]:
     """Return all positions, the one to keep first: by value, by length, by id."""
     high, low = ids.view(">u8").reshape(-1, 2).T.astype(np.uint64)
     order: npt.NDArray[np.int64] = np.lexsort((low, high, -read.lengths, -read.values))
@@ -387,13 +396,3 @@ def _first_of_equals(
     first = np.empty(len(order), np.int64)
     first[together] = together[new][np.cumsum(new) - 1]
     return first
-
-
-def _several(
-    band_keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Return which of `rows` share a band with another of them."""
-    several = np.zeros(len(rows), bool)
-    for keys in band_keys:
-        several |= clusters.shared(keys[rows])
-    return several

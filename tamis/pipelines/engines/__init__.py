@@ -1,0 +1,58 @@
+"""Where a recipe runs: in threads of this process, or on Ray. The same rows are kept on either."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tamis.data.batches import Engine, LocalEngine
+from tamis.errors import SettingError, did_you_mean
+
+__all__ = ["engine_of", "opened"]
+
+_NAMES = ("local", "ray")
+
+
+def engine_of(name: str, *, workers: int = 1) -> Engine:
+    """Return the engine of this name.
+
+    Parameters
+    ----------
+    name : str
+        'local', 'ray' (the cluster that RAY_ADDRESS names, or a Ray of its own on this
+        machine), or 'ray:ADDRESS', such as 'ray:10.0.0.7:6379' and 'ray:auto'.
+    workers : int
+        Threads; on a Ray of its own processes. A cluster has what it has.
+
+    Raises
+    ------
+    SettingError
+        If there is no such engine.
+    MissingExtraError
+        If Ray is not installed.
+    """
+    kind, _, address = name.partition(":")
+    if kind not in _NAMES or (address and kind == "local"):
+        raise SettingError(f"engine '{name}'; {did_you_mean(kind, _NAMES)}")
+    if kind == "local":
+        return LocalEngine(workers=workers)
+    from tamis.pipelines.engines.ray import RayEngine
+
+    return RayEngine(address=address or None, workers=workers)
+
+
+@contextmanager
+def opened(name: str, *, workers: int = 1) -> Iterator[Engine]:
+    """Give the engine of this name; what it started ends with the block.
+
+    Raises
+    ------
+    SettingError, MissingExtraError
+        As `engine_of`.
+    """
+    engine = engine_of(name, workers=workers)
+    if isinstance(engine, LocalEngine):
+        yield engine
+        return
+    from tamis.pipelines.engines.ray import leaving
+
+    with leaving():
+        yield engine
