@@ -41,6 +41,10 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Threads; never changes who is chosen.")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="local, ray or ray:ADDRESS; never changes who is chosen."),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Make an unreadable row an error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="An id, the start of one, or 'last'.")]

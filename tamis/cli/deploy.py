@@ -7,6 +7,7 @@ import typer
 
 from tamis.cli.app import (
     AsJson,
+    Engine,
     K,
     Pool,
     RecipeName,
@@ -39,6 +40,7 @@ def deploy(
         int | None, typer.Option(min=1, help="Steps that may use a model at once.")
     ] = None,
     keep: Annotated[int, typer.Option(min=1, help="Runs that keep all their files.")] = 7,
+    engine: Engine = None,
     workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +50,12 @@ def deploy(
     from tamis.pipelines.recipe import Recipe
 
     read = Recipe.load(
-        recipe, k=budget_of(k), settings=settings_of(settings), pool=pool, target=target
+        recipe,
+        k=budget_of(k),
+        settings=settings_of(settings),
+        pool=pool,
+        target=target,
+        engine=engine,
     )
     done = deploy_recipe(
         read,

@@ -8,6 +8,7 @@ from tamis.cli.account import show_run
 from tamis.cli.app import (
     CPUS,
     AsJson,
+    Engine,
     K,
     Pool,
     Set,
@@ -30,6 +31,7 @@ def run(
     settings: Set = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
     strict: Strict = False,
+    engine: Engine = None,
     workers: Workers = CPUS,
     as_json: AsJson = False,
 ) -> None:
@@ -45,6 +47,7 @@ def run(
         k=budget_of(k),
         settings=settings_of(settings) | ({"strict": True} if strict else {}),
         resume=resume,
+        engine=engine,
         workers=workers,
     )
     show_run(done, as_json)

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, WithJsonSchema
 
 from tamis.errors import RecipeError, SettingError, did_you_mean
+from tamis.pipelines.engines import kind_and_address
 from tamis.pipelines.lines import Lines, Place
 from tamis.prompting import generation
 from tamis.prompting.generation.base import Generator
@@ -117,6 +118,8 @@ class Recipe(BaseModel):
         Put '[email]' and the like in the place of personal data in what is exported.
     export : list of str
         Files to write the curated set to, and data sets of the hub (hf://org/name, private).
+    engine : str
+        Where it runs: 'local', 'ray' or 'ray:ADDRESS'. Never changes who is chosen.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -135,6 +138,7 @@ class Recipe(BaseModel):
     steps: tuple[Step, ...]
     compare: Compare | None = None
     export: tuple[str, ...] = ()
+    engine: str = "local"
     _where: Lines = PrivateAttr()
 
     @classmethod
@@ -156,7 +160,7 @@ class Recipe(BaseModel):
         settings : mapping, optional
             Instead of the recipe's: 'seed' or 'deduplicate.near' to a value.
         **given
-            Top-level keys instead of the recipe's: pool, target, format, columns, strict.
+            Top-level keys instead of the recipe's: pool, target, format, columns, strict, engine.
 
         Raises
         ------
@@ -199,7 +203,14 @@ class Recipe(BaseModel):
             raise lines.explained(error, _known_keys()) from None
         recipe._where = lines
         recipe._check_compare()
+        recipe._check_engine()
         return recipe
+
+    def _check_engine(self) -> None:
+        try:
+            kind_and_address(self.engine)
+        except SettingError as error:
+            raise self._where.error(("engine",), str(error)) from None
 
     def _check_compare(self) -> None:
         if self.compare is None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from tamis.data.batches import Engine, LocalEngine
 from tamis.errors import SettingError, did_you_mean
 
-__all__ = ["engine_of", "opened"]
+__all__ = ["engine_of", "kind_and_address", "opened"]
 
 _NAMES = ("local", "ray")
 
@@ -29,14 +29,31 @@ def engine_of(name: str, *, workers: int = 1) -> Engine:
     MissingExtraError
         If Ray is not installed.
     """
-    kind, _, address = name.partition(":")
-    if kind not in _NAMES or (address and kind == "local"):
-        raise SettingError(f"engine '{name}'; {did_you_mean(kind, _NAMES)}")
+    kind, address = kind_and_address(name)
     if kind == "local":
         return LocalEngine(workers=workers)
     from tamis.pipelines.engines.ray import RayEngine
 
     return RayEngine(address=address or None, workers=workers)
+
+
+def kind_and_address(name: str) -> tuple[str, str]:
+    """Take an engine's name apart.
+
+    Raises
+    ------
+    SettingError
+        If there is no such engine.
+
+    Examples
+    --------
+    >>> kind_and_address("ray:10.0.0.7:6379")
+    ('ray', '10.0.0.7:6379')
+    """
+    kind, _, address = name.partition(":")
+    if kind not in _NAMES or (address and kind == "local"):
+        raise SettingError(f"no engine '{name}'; {did_you_mean(kind, _NAMES)}")
+    return kind, address
 
 
 @contextmanager
