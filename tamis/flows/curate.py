@@ -22,7 +22,7 @@ from prefect.settings import (
 )
 from prefect.tasks import exponential_backoff
 
-from tamis.data.batches import LocalEngine, using
+from tamis.data.batches import using
 from tamis.data.files import home
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
@@ -32,6 +32,7 @@ from tamis.flows.artifacts import publish
 from tamis.flows.compare import run_trials
 from tamis.pipelines import runs
 from tamis.pipelines.compare import designed_for
+from tamis.pipelines.engines import engine_of, opened
 from tamis.pipelines.export import export_run
 from tamis.pipelines.generation import generated
 from tamis.pipelines.recipe import Recipe
@@ -56,6 +57,7 @@ def run(
     k: Budget = None,
     settings: dict[str, object] | None = None,
     resume: str | None = None,
+    engine: str | None = None,
     workers: int = 1,
     progress: bool = True,
 ) -> Run:
@@ -75,8 +77,11 @@ def run(
         Instead of the recipe's: {'deduplicate.near': 0.9, 'seed': 1}.
     resume : str, optional
         The id of a run to go on with; its recipe is the one it began with.
+    engine : str, optional
+        Instead of the recipe's: 'local', 'ray' (the cluster that RAY_ADDRESS names, or one of
+        its own on this machine) or 'ray:ADDRESS'; never changes who is chosen.
     workers : int
-        Threads a step; never changes who is chosen.
+        Threads a step, or processes of a Ray of its own; never changes who is chosen.
     progress : bool
         Draw progress bars on stderr, when that is a terminal.
 
@@ -91,6 +96,9 @@ def run(
         recipe = Recipe.load(
             recipe, k=k, settings=settings, pool=_as_text(pool), target=_as_text(target)
         )
+    if engine is not None:
+        recipe = recipe.model_copy(update={"engine": engine})
+    engine_of(recipe.engine)
     recipe.selectors()
     recipe.generator()
     if recipe.pool is None:
@@ -174,7 +182,7 @@ def run_step(
 ) -> dict[str, Any]:
     """Run one step on what the steps before it kept; return what it did."""
     rows = open_pool(pool)
-    with quiet(not progress), using(LocalEngine(workers=workers)):
+    with quiet(not progress), using(engine_of(recipe.engine, workers=workers)):
         steps = planned_steps(recipe, rows)
         step = steps[number - 1]
         with _card(step):
@@ -252,7 +260,7 @@ def curate(
     """
     run_id = run_id or _run_id()
     parsed = Recipe.parse(recipe.as_yaml(), "recipe")
-    with runs.recorded(parsed, run_id) as run:
+    with runs.recorded(parsed, run_id) as run, opened(parsed.engine, workers=workers):
         source = parsed
         if parsed.generate is not None:
             made = {"pool": generate(parsed, run_id, progress), "format": None, "columns": None}
