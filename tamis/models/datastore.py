@@ -21,8 +21,8 @@ from tamis.kernels.influence import adam_directions
 from tamis.kernels.projection import project
 from tamis.models.fingerprint import digest
 from tamis.models.gradients import Checkpoint, adapted, example_gradients, warm_up
+from tamis.models.passes import sequences
 from tamis.models.transformers import TransformersLM
-from tamis.models.tuning import sequences
 
 __all__ = ["Datastore", "Plan"]
 

@@ -24,7 +24,9 @@ from tamis.models.transformers import TransformersLM
 try:
     import torch
 
-    from tamis.models.tuning import LORA_SCALE, LoRA, Tuning, learner, passes
+    from tamis.models.lora import LORA_SCALE, LoRA, learner
+    from tamis.models.passes import passes
+    from tamis.models.tuning import Tuning
 except ImportError as error:
     raise MissingExtraError("torch", "models") from error
 

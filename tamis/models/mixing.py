@@ -24,7 +24,9 @@ from tamis.models.transformers import TransformersLM
 try:
     import torch
 
-    from tamis.models.tuning import backward, learner, sequences, tune, usual_rate
+    from tamis.models.lora import learner
+    from tamis.models.passes import backward, sequences
+    from tamis.models.tuning import tune, usual_rate
 except ImportError as error:
     raise MissingExtraError("torch", "models") from error
 

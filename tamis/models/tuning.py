@@ -1,15 +1,11 @@
-"""Train a copy of a language model on prompts and responses: packed, in bfloat16, by a seed.
+"""Train a copy of a language model on prompts and responses, by a seed.
 
-What makes it quick enough to ask 'which thousand rows train better?' on two cores: no
-sequence is padded (see `tamis.models.packing`), the layers compute in bfloat16 while the
-weights that learn stay float32, and the loss over the vocabulary is taken for the response's
-tokens alone, its gradient worked out on the way, so that the logits of a batch are never held.
+Quick enough to ask 'which thousand rows train better?' on two cores: `tamis.models.passes`
+says why.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -19,41 +15,20 @@ from tamis.errors import DataError, MissingExtraError, ModelError, SettingError
 from tamis.kernels.draws import uniforms
 from tamis.models.base import LanguageModel, Prompt
 from tamis.models.fingerprint import digest, seed_of
+from tamis.models.lora import learner
 from tamis.models.losses import lm_of
-from tamis.models.packing import packs
-from tamis.models.tokens import Encoded, Piece
+from tamis.models.passes import backward, sequences
+from tamis.models.tokens import Piece
 from tamis.models.transformers import TransformersLM
 
 try:
     import torch
-    from torch.nn import functional
-
-    from tamis.models.packed import hidden_states
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
-__all__ = [
-    "LORA_SCALE",
-    "LoRA",
-    "Pass",
-    "Tuning",
-    "backward",
-    "computing",
-    "frozen",
-    "learner",
-    "merged",
-    "passes",
-    "sequences",
-    "token_loss",
-    "trainable",
-    "training",
-    "tune",
-    "usual_rate",
-]
+__all__ = ["Tuning", "trainable", "training", "tune", "usual_rate"]
 
 _WARM_UP = 0.05  # of the steps
-LORA_SCALE = 2.0  # the papers' alpha / rank, as in most recipes
-_LOGITS_ON_CPU, _LOGITS_ON_GPU = 2**21, 2**27  # held at a time: 8 MB stay in cache
 
 
 def tune(
@@ -233,286 +208,9 @@ class Tuning:
         self.losses.append(loss)
 
 
-def sequences(
-    lm: TransformersLM, prompts: Sequence[Prompt], responses: Sequence[str]
-) -> list[list[Piece]]:
-    """Return what each row gives to learn: sequences that fit the model's context.
-
-    A piece's tokens from `first` on are the response's, and the end token. A row that has
-    none is an empty list.
-    """
-    end = lm.tokenizer.eos_token_id
-    return [
-        list(_windows(row, [] if end is None else [end], lm.context))
-        for row in lm._reader.encode(prompts, responses)
-    ]
-
-
-def _windows(row: Encoded, end: list[int], context: int) -> Iterator[Piece]:
-    ids = np.concatenate([row.ids, np.array(end, np.int64)])
-    for begin in range(0, len(ids) - 1, context - 1):  # the last of one foretells the next
-        part = ids[begin : begin + context]
-        first = max(row.start - begin, 1)
-        if first < len(part):
-            yield Piece(part, first)
-
-
-def backward(lm: TransformersLM, pieces: Sequence[Piece], weight: float = 1.0) -> float:
-    """Add the gradient of `weight` times the pieces' summed loss; return the sum, in nats.
-
-    The gradient goes to `.grad` of the parameters of `lm.module` that ask for one.
-    """
-    total = 0.0
-    for taken in passes(lm, pieces):
-        (taken.loss * weight).backward()
-        total += float(taken.loss.detach())
-    return total
-
-
-class Pass(NamedTuple):
-    """Some sequences that went through the model together.
-
-    Attributes
-    ----------
-    pieces : int64 array of shape (m,)
-        Which.
-    spans : list of (int, int)
-        From where up to where each lies in what the layers see; of pieces that were not
-        kept apart, the rows that are scored alone.
-    loss : tensor
-        The sum of their losses, in nats, ready for a backward pass.
-    """
-
-    pieces: npt.NDArray[np.int64]
-    spans: list[tuple[int, int]]
-    loss: torch.Tensor
-
-
-def passes(lm: TransformersLM, pieces: Sequence[Piece], *, apart: bool = False) -> Iterator[Pass]:
-    """Yield forward passes that take each piece once.
-
-    Parameters
-    ----------
-    lm : TransformersLM
-    pieces : sequence of Piece
-    apart : bool
-        Let no piece share a stem with another: the rows of a pass are then each one's own.
-    """
-    yield from (_packed if lm.packable else _alone)(lm, pieces, apart)
-
-
-def _packed(lm: TransformersLM, pieces: Sequence[Piece], apart: bool) -> Iterator[Pass]:
-    device = lm.module.device
-    # A stem of one token is never shared.
-    laid = [Piece(piece.ids, 1) for piece in pieces] if apart else pieces
-    for pack in packs(laid, lm.batch_tokens):
-        own = [pieces[i] for i in pack.pieces]
-        read = [
-            rows[len(rows) - len(piece.ids) + piece.first :]
-            for rows, piece in zip(pack.rows, own, strict=True)
-        ]
-        targets = np.concatenate([piece.ids[piece.first :] for piece in own])
-        with computing(lm):
-            hidden = hidden_states(lm.module, pack)
-        scored = hidden[torch.from_numpy(np.concatenate(read)).to(device)]
-        loss = token_loss(lm, scored, torch.from_numpy(targets).to(device))
-        yield Pass(pack.pieces, [(int(rows[0]), int(rows[-1]) + 1) for rows in pack.rows], loss)
-
-
-def _alone(lm: TransformersLM, pieces: Sequence[Piece], apart: bool) -> Iterator[Pass]:
-    """Take one sequence after the other, by the model's own forward pass."""
-    for i, piece in enumerate(pieces):
-        ids = torch.from_numpy(piece.ids).to(lm.module.device)
-        with computing(lm):
-            logits = lm.module(input_ids=ids[None], use_cache=False).logits[0]
-        foretold = logits[piece.first - 1 : -1].float()
-        loss = functional.cross_entropy(foretold, ids[piece.first :], reduction="sum")
-        yield Pass(np.array([i]), [(0, len(ids))], loss)
-
-
-def token_loss(lm: TransformersLM, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the sum of the targets' negative log-probabilities, in nats.
-
-    Parameters
-    ----------
-    lm : TransformersLM
-        Its head foretells; the logits of all targets are never held at once.
-    hidden : tensor of shape (t, hidden)
-        Last states, each of which foretells one target.
-    targets : int64 tensor of shape (t,)
-    """
-    head, dtype = lm.module.get_output_embeddings(), _computes_in(lm.module)
-    bias = None if head.bias is None else head.bias.to(dtype)
-    loss: torch.Tensor = _TokenLoss.apply(hidden.to(dtype), head.weight.to(dtype), bias, targets)
-    return loss
-
-
-def computing(lm: TransformersLM) -> AbstractContextManager[None]:
-    """Return the precision in which the layers compute while a model is trained."""
-    dtype = _computes_in(lm.module)
-    precision: AbstractContextManager[None] = torch.autocast(
-        lm.module.device.type, dtype, enabled=dtype != torch.float32
-    )
-    return precision
-
-
-class _TokenLoss(torch.autograd.Function):  # type: ignore[misc]
-    """Sum of the targets' negative log-probabilities, given hidden states and the head."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401 - torch's own signature
-        hidden: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        targets: torch.Tensor,
-    ) -> torch.Tensor:
-        """Take the loss over a few tokens at a time, and keep its gradients alone."""
-        d_hidden = torch.empty_like(hidden)
-        d_weight = torch.zeros_like(weight, dtype=torch.float32) if weight.requires_grad else None
-        d_bias = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
-        total = torch.zeros((), device=hidden.device)
-        held = _LOGITS_ON_CPU if hidden.device.type == "cpu" else _LOGITS_ON_GPU
-        step = max(1, held // len(weight))
-        for begin in range(0, len(targets), step):
-            part, right = hidden[begin : begin + step], targets[begin : begin + step, None]
-            scores = functional.linear(part, weight, bias).float().log_softmax(-1)
-            total -= scores.gather(1, right).sum()
-            gradient = scores.exp_()  # d loss / d logits = softmax - one-hot
-            gradient.scatter_add_(1, right, torch.full_like(right, -1, dtype=torch.float32))
-            if d_bias is not None:
-                d_bias += gradient.sum(0)
-            gradient = gradient.to(hidden.dtype)
-            d_hidden[begin : begin + step] = gradient @ weight
-            if d_weight is not None:
-                d_weight += gradient.T @ part
-        ctx.gradients = (
-            d_hidden,
-            None if d_weight is None else d_weight.to(weight.dtype),
-            None if bias is None or d_bias is None else d_bias.to(bias.dtype),
-        )
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
-        """Scale the gradients that `forward` worked out."""
-        return *(None if g is None else g * upstream for g in ctx.gradients), None
-
-
-class LoRA(torch.nn.Module):  # type: ignore[misc]
-    """A linear layer that stays as it is, and a product of two thin matrices that learns.
-
-    Parameters
-    ----------
-    base : Linear
-        From d to e dimensions.
-    rank : int
-    generator : torch.Generator
-        Of the first weights of `down`, float32 of shape (rank, d). Those of `up`, of shape
-        (e, rank), are 0: the layer starts as its base.
-    """
-
-    def __init__(self, base: torch.nn.Linear, rank: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.base = base
-        down = torch.randn(rank, base.in_features, generator=generator) / base.in_features**0.5
-        self.down = torch.nn.Parameter(down.to(base.weight.device))
-        self.up = torch.nn.Parameter(torch.zeros(base.out_features, rank).to(down.device))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return base(x) + 2 up(down(x)), of shape (…, e)."""
-        added = functional.linear(functional.linear(x.to(self.down.dtype), self.down), self.up)
-        return self.base(x) + (LORA_SCALE * added).to(x.dtype)
-
-
-def learner(lm: TransformersLM, lora: int | None, seed: int) -> TransformersLM:
-    """Return a copy to train; with LoRA it shares the weights, which then do not learn.
-
-    Parameters
-    ----------
-    lm : TransformersLM
-    lora : int, optional
-        As for `tune`.
-    seed : int
-        Of LoRA's first weights.
-    """
-    if lora is not None:
-        tuned = frozen(lm)
-        _add_lora(tuned.module, lora, seed, lm.name)
-    else:
-        with lm._turn:
-            module = copy.deepcopy(lm.module).float().requires_grad_()
-        tuned = _like(lm, module)
-    tuned.name = f"{lm.name}, tuned"
-    return tuned
-
-
-def frozen(lm: TransformersLM) -> TransformersLM:
-    """Return a copy that shares the model's weights, none of which learns."""
-    shared = {id(p): _still(p) for p in lm.module.parameters()}
-    with lm._turn:  # the configuration is as its owner left it
-        return _like(lm, copy.deepcopy(lm.module, shared))
-
-
-def merged(lm: TransformersLM) -> TransformersLM:
-    """Return a copy in which each LoRA has become part of its linear layer.
-
-    Such a model can be saved, and run by whatever runs its base.
-    """
-    with lm._turn:
-        module = copy.deepcopy(lm.module)
-    for parent in [*module.modules()]:
-        for called, child in [*parent.named_children()]:
-            if isinstance(child, LoRA):
-                added = LORA_SCALE * child.up.detach() @ child.down.detach()
-                child.base.weight.data += added.to(child.base.weight.dtype)
-                setattr(parent, called, child.base)
-    return _like(lm, module)
-
-
-def _like(lm: TransformersLM, module: torch.nn.Module) -> TransformersLM:
-    """Return a language model that is `lm` but for its network."""
-    other = TransformersLM(module, tokenizer=lm.tokenizer, batch_tokens=lm.batch_tokens)
-    other.name = lm.name
-    return other
-
-
 def usual_rate(lm: TransformersLM, lora: int | None) -> float:
     """Return the learning rate that is used where none is given."""
     return (0.256 if lora is None else 1.28) / int(lm.module.config.hidden_size)
-
-
-def _still(parameter: torch.nn.Parameter) -> torch.nn.Parameter:
-    if not parameter.requires_grad:  # quantised weights are of a class of their own
-        return parameter
-    return torch.nn.Parameter(parameter.detach(), requires_grad=False)
-
-
-def _add_lora(module: torch.nn.Module, rank: int, seed: int, name: str) -> None:
-    """Replace every linear layer below the head."""
-    generator = torch.Generator().manual_seed(seed)
-    layers = [
-        (parent, called, child)
-        for parent in module.base_model.modules()
-        for called, child in parent.named_children()
-        if isinstance(child, torch.nn.Linear)
-    ]
-    if not layers:
-        raise ModelError(f"{name}: no linear layers for LoRA; train all weights with lora=None")
-    for parent, called, child in layers:
-        setattr(parent, called, LoRA(child, rank, generator))
-
-
-def _content_ids(prompts: Sequence[Prompt], responses: Sequence[str]) -> npt.NDArray[np.void]:
-    named = (digest(*row) for row in zip(prompts, responses, strict=True))
-    return np.frombuffer(bytes.fromhex("".join(named)), "V16")
-
-
-def _computes_in(module: torch.nn.Module) -> torch.dtype:
-    """Return bfloat16 where the device multiplies in it: half the time and the memory."""
-    kind = module.device.type
-    fast = kind == "cuda" or (kind == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.bfloat16 if fast else torch.float32
 
 
 @contextmanager
@@ -526,3 +224,8 @@ def training(lm: TransformersLM) -> Iterator[None]:
             yield
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+def _content_ids(prompts: Sequence[Prompt], responses: Sequence[str]) -> npt.NDArray[np.void]:
+    named = (digest(*row) for row in zip(prompts, responses, strict=True))
+    return np.frombuffer(bytes.fromhex("".join(named)), "V16")

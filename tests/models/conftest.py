@@ -75,3 +75,13 @@ def tiny(tiny_folder):
     import tamis
 
     return tamis.models.load(f"transformers:{tiny_folder}", device="cpu")
+
+
+@pytest.fixture
+def exactly(monkeypatch):
+    """Compute in float32 everywhere, so that figures can be compared."""
+    import torch
+
+    from tamis.models import passes
+
+    monkeypatch.setattr(passes, "_computes_in", lambda module: torch.float32)

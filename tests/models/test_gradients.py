@@ -5,19 +5,16 @@ import pytest
 torch = pytest.importorskip("torch", reason='pip install "tamis[models]"')
 transformers = pytest.importorskip("transformers", reason='pip install "tamis[models]"')
 
-from tamis.models import gradients, tuning
+from tamis.models import gradients, passes
 from tamis.models.gradients import adapted, example_gradients, warm_up
 from tamis.models.tokens import Piece
 from tamis.models.transformers import TransformersLM
+from tamis.models.tuning import Tuning
 
 PROMPTS = ["The sky is", "The sky is", "The sea below", "Boil", "Tea: add the", "Tea: add the"]
 RESPONSES = [" blue", " bluer still.", " is bluer still, and the sky", " water.", " tea", " water"]
 
-
-@pytest.fixture(autouse=True)
-def _exact(monkeypatch):
-    """Compute in float32, so that figures can be compared."""
-    monkeypatch.setattr(tuning, "_computes_in", lambda module: torch.float32)
+pytestmark = pytest.mark.usefixtures("exactly")
 
 
 def trained(lm, epochs=1):
@@ -25,7 +22,7 @@ def trained(lm, epochs=1):
 
 
 def pieces_of(lm):
-    return [row[0] for row in tuning.sequences(lm, PROMPTS, RESPONSES)]
+    return [row[0] for row in passes.sequences(lm, PROMPTS, RESPONSES)]
 
 
 def gradients_of(lm, pieces):
@@ -91,7 +88,7 @@ def test_nothing_is_left_behind(tiny):
 def test_a_checkpoint_is_the_model_as_it_was_then(tiny):
     first, second = trained(tiny, epochs=2)
     assert (first.steps, second.steps) == (1, 2)
-    alone = tuning.Tuning(tiny, PROMPTS, RESPONSES, lora=3, epochs=2, progress=False)
+    alone = Tuning(tiny, PROMPTS, RESPONSES, lora=3, epochs=2, progress=False)
     alone.run(0)
     was = adapted(tiny, first.values, 3)
     assert was.fingerprint == alone.lm.fingerprint

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason='pip install "tamis[models]"')
 from tamis.errors import DataError, SettingError
 from tamis.kernels.influence import adam_directions, task_directions
 from tamis.kernels.projection import project
-from tamis.models import datastore, tuning
+from tamis.models import datastore, passes
 from tamis.models.gradients import adapted, example_gradients, warm_up
 from tamis.selectors.less import LESS
 
@@ -17,7 +17,7 @@ from tamis.selectors.less import LESS
 @pytest.fixture(autouse=True)
 def _exact(monkeypatch):
     """Compute in float32, so that figures can be compared."""
-    monkeypatch.setattr(tuning, "_computes_in", lambda module: torch.float32)
+    monkeypatch.setattr(passes, "_computes_in", lambda module: torch.float32)
 
 
 def pairs(prompts, responses, **columns):
@@ -57,7 +57,7 @@ def worked_out(target, tasks, *, reference):
 
 
 def _gradients(lm, prompts, responses):
-    pieces = [cut[0] for cut in tuning.sequences(lm, prompts, responses)]
+    pieces = [cut[0] for cut in passes.sequences(lm, prompts, responses)]
     found = [None] * len(pieces)
     for which, rows in example_gradients(lm, pieces):
         for i, row in zip(which, rows, strict=True):

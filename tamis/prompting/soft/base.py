@@ -21,7 +21,9 @@ try:
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    from tamis.models.tuning import computing, learner, trainable
+    from tamis.models.lora import learner
+    from tamis.models.passes import computing
+    from tamis.models.tuning import trainable
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 

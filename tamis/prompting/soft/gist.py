@@ -25,7 +25,8 @@ from tamis.prompting.soft.training import fit
 try:
     import torch
 
-    from tamis.models.tuning import computing, token_loss, trainable
+    from tamis.models.passes import computing, token_loss
+    from tamis.models.tuning import trainable
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 

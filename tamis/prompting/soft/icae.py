@@ -26,7 +26,9 @@ from tamis.prompting.soft.training import fit
 try:
     import torch
 
-    from tamis.models.tuning import frozen, token_loss, trainable
+    from tamis.models.lora import frozen
+    from tamis.models.passes import token_loss
+    from tamis.models.tuning import trainable
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 

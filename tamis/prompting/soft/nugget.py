@@ -26,7 +26,9 @@ try:
     import torch
     from transformers import DynamicCache
 
-    from tamis.models.tuning import computing, frozen, token_loss, trainable
+    from tamis.models.lora import frozen
+    from tamis.models.passes import computing, token_loss
+    from tamis.models.tuning import trainable
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 

@@ -28,7 +28,9 @@ from tamis.prompting.soft.texts import tokens_of
 try:
     import torch
 
-    from tamis.models.tuning import merged, token_loss, trainable
+    from tamis.models.lora import merged
+    from tamis.models.passes import token_loss
+    from tamis.models.tuning import trainable
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
