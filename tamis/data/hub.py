@@ -23,7 +23,7 @@ from tamis.errors import HubError
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-__all__ = ["Pushed", "push", "read_text", "repository_of"]
+__all__ = ["Pushed", "may_pass", "push", "read_text", "repository_of"]
 
 T = TypeVar("T")
 
@@ -204,6 +204,15 @@ def _patiently(attempt: Callable[[], T], repository: str) -> T:
             time.sleep(min(named or wait * random.uniform(0.5, 1.5), _LONGEST_WAIT_SECONDS))
             wait *= 2
     raise AssertionError("the last try returns or raises")
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether an error is a network's or a busy server's, and may pass by itself.
+
+    >>> may_pass(ConnectionResetError()), may_pass(KeyError("a defect"))
+    (True, False)
+    """
+    return _explained(error)[0]
 
 
 def _explained(error: BaseException) -> tuple[bool, str | None, float | None]:

@@ -1,7 +1,8 @@
 """Reading a pool: any file or object in, a memory-mapped Dataset out.
 
 What is read is written once, as an Arrow file below `home()/pools`, in a folder named by the
-content of the source: a second load of unchanged files only hashes them. Rows stream through
+content of the source: a second load of unchanged files, wherever they lie by then, only hashes
+them. Rows stream through
 in pieces, so memory does not grow with the source.
 
 A row that cannot be used is set aside with its place and a reason, in `rejected.parquet`
@@ -133,9 +134,9 @@ def rejected(pool: Dataset) -> Dataset:
     Returns
     -------
     Dataset
-        Columns file, line (from 1; the row, where a file has no lines; null where a whole
-        file is meant), reason and raw (the first 1000 characters). Empty if there are none,
-        or `pool` was not read by `load`.
+        Columns file (as it was called when its content was first read), line (from 1; the
+        row, where a file has no lines; null where a whole file is meant), reason and raw (the
+        first 1000 characters). Empty if there are none, or `pool` was not read by `load`.
     """
     folders = {Path(file["filename"]).parent for file in pool.cache_files}
     tables = [

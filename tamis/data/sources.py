@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from tamis.data.hub import may_pass
 from tamis.data.pieces import Columns, Piece, Rows, Unreadable, shown
 from tamis.data.readers import KINDS, PACKINGS
 from tamis.errors import DataError, NoSuchFileError, did_you_mean
@@ -86,10 +87,14 @@ def kind_of(path: Path) -> tuple[str, str] | None:
 
 
 def digest(files: list[File], rule: str) -> str:
-    """Return a digest of the names and bytes of files, and of the rule by which they are read."""
+    """Return a digest of the kinds and bytes of files, and of the rule by which they are read.
+
+    Where they lie, and how they are called, is no part of it: content decides.
+    """
     content = blake2b(rule.encode(), digest_size=16)
     for file in files:
-        content.update(f"\0{file.path}\0{file.path.stat().st_size}\0".encode())
+        size = file.path.stat().st_size
+        content.update(f"\0{file.kind}\0{file.packing}\0{size}\0".encode())
         with file.path.open("rb", buffering=0) as opened:
             while block := opened.read(_BLOCK):
                 content.update(block)
@@ -119,18 +124,31 @@ def hub_rows(name: str) -> tuple[str, Callable[[], Iterator[Piece]]]:
             repository, split=split or "train", revision=revision, streaming=True
         )
     except Exception as error:  # whatever a network and a stranger's data can raise
-        raise DataError(
-            f"{name}: the hub gives no such data ({_one_line(error)}); check the name, the "
-            "split and the network, or give a file"
-        ) from error
+        raise _not_given(name, error) from error
 
     def pieces() -> Iterator[Piece]:
         row = 1
-        for table in stream.with_format("arrow").iter(batch_size=_HUB_ROWS):
+        tables = stream.with_format("arrow").iter(batch_size=_HUB_ROWS)
+        while True:
+            try:
+                table = next(tables, None)
+            except Exception as error:
+                raise _not_given(name, error) from error
+            if table is None:
+                return
             yield Columns(range(row, row + table.num_rows), table)
             row += table.num_rows
 
     return blake2b(f"{name}\0{revision}".encode(), digest_size=16).hexdigest(), pieces
+
+
+def _not_given(name: str, error: Exception) -> DataError:
+    refusal = DataError(
+        f"{name}: the hub gives no such data ({_one_line(error)}); check the name, the "
+        "split and the network, or give a file"
+    )
+    refusal.retryable = may_pass(error)
+    return refusal
 
 
 def in_memory(source: object) -> tuple[str, list[Piece]]:

@@ -17,6 +17,7 @@ from tamis.data.files import home
 from tamis.data.load import Source
 from tamis.data.progress import progress_bar, quiet
 from tamis.errors import RunError
+from tamis.flows.server import check_server
 from tamis.models.proxies import Proxy, TunedLM
 from tamis.pipelines import comparisons, runs
 from tamis.pipelines.compare import BASELINE, HELD_OUT, Design, Methods, designed
@@ -115,8 +116,6 @@ def compare(
         table = tamis.compare("pool.jsonl", "wanted.jsonl", ["dsir", "ifd"], k=[500, 1000])
         print(table)
     """
-    from tamis.flows.curate import check_server
-
     given = TunedLM(proxy, epochs, learning_rate, lora) if isinstance(proxy, str) else proxy
     design = designed(
         pool,

@@ -11,25 +11,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
 from prefect import flow, task
 from prefect.concurrency.sync import concurrency
 from prefect.runtime import flow_run
-from prefect.settings import (
-    PREFECT_LOCAL_STORAGE_PATH,
-    get_current_settings,
-    temporary_settings,
-)
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from prefect.tasks import exponential_backoff
 
 from tamis.data.batches import using
 from tamis.data.files import home
+from tamis.data.hub import may_pass
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
 from tamis.data.progress import quiet
-from tamis.errors import RecipeError, RunError, TamisError
+from tamis.errors import RecipeError, TamisError
 from tamis.flows.artifacts import publish
 from tamis.flows.compare import run_trials
+from tamis.flows.server import check_server
 from tamis.pipelines import runs
 from tamis.pipelines.compare import designed_for
 from tamis.pipelines.engines import engine_of, opened
@@ -43,7 +40,7 @@ from tamis.pipelines.tidy import tidy
 from tamis.report.of_run import write_run_report
 from tamis.selectors.base import Budget
 
-__all__ = ["CARDS", "check_server", "curate", "run"]
+__all__ = ["CARDS", "curate", "run"]
 
 CARDS = "tamis-cards"
 """The limit on steps that use a model at once: as many as there are cards, if it was set."""
@@ -111,13 +108,13 @@ def run(
 
 
 def _worth_another_try(task: object, task_run: object, state: Any) -> bool:  # noqa: ANN401
-    """Say whether a failure may pass by itself: a bad recipe or bad data never does."""
+    """Say whether a failure may pass by itself: bad data, and a defect, never do."""
     try:
         state.result()
     except TamisError as error:
         return error.retryable
-    except Exception:
-        return True
+    except Exception as error:
+        return isinstance(error, OSError) or may_pass(error)
     return False
 
 
@@ -290,17 +287,3 @@ def _as_text(source: Source | None) -> str | None:
     if source is None or isinstance(source, str | Path):
         return None if source is None else str(source)
     return str(file_of(stored(source)))
-
-
-def check_server() -> None:
-    """Raise RunError if Prefect's server is to be used and does not answer."""
-    url = get_current_settings().api.url
-    if url is None:
-        return
-    try:
-        httpx.get(f"{url}/health", timeout=5).raise_for_status()
-    except httpx.HTTPError as error:
-        raise RunError(
-            f"Prefect's server at {url} does not answer ({type(error).__name__}); "
-            "start it with `prefect server start`, or unset PREFECT_API_URL to run without one"
-        ) from None

@@ -38,7 +38,8 @@ from pydantic import ValidationError
 
 from tamis.data.files import home
 from tamis.errors import RunError, SettingError, did_you_mean
-from tamis.flows.curate import CARDS, check_server, curate
+from tamis.flows.curate import CARDS, curate
+from tamis.flows.server import check_server
 from tamis.pipelines.recipe import Recipe
 
 __all__ = ["WORK_POOL", "Deployed", "deploy", "serve"]

@@ -90,7 +90,13 @@ def joined(selections: list[Selection]) -> Selection:
         indices = rows[selection.indices]
         rows = np.sort(indices)
     return replace(
-        first, indices=indices, scores=scores, reasons=reasons, signals=pa.table(signals)
+        first,
+        indices=indices,
+        scores=scores,
+        reasons=reasons,
+        signals=pa.table(signals),
+        method=selections[-1].method,  # whose scores and ranks the kept have
+        seconds=sum(selection.seconds for selection in selections),
     )
 
 

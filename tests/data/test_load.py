@@ -580,6 +580,17 @@ def test_unchanged_files_are_not_read_again(tmp_path, monkeypatch):
     assert again._fingerprint == first._fingerprint
 
 
+def test_content_decides_and_not_where_it_lies(tmp_path, monkeypatch):
+    path = written(tmp_path / "a.jsonl", GOOD)
+    first = load(path)
+    (tmp_path / "elsewhere").mkdir()
+    moved = path.rename(tmp_path / "elsewhere" / "b.jsonl")
+    monkeypatch.chdir(moved.parent)
+    assert load("b.jsonl").cache_files == load(moved).cache_files == first.cache_files
+    with pytest.raises(DataError, match="no rows"):  # the kind is a part of it
+        load(written(tmp_path / "a.csv", GOOD))
+
+
 def test_a_changed_file_is_read_again(tmp_path):
     path = written(tmp_path / "a.jsonl", GOOD)
     stat = path.stat()
@@ -670,6 +681,28 @@ def test_reads_a_data_set_of_the_hub(hub):
     assert texts(load("hf://org/name")) == ["a", "b"]
     assert texts(load("hf://org/name:test")) == ["a", "b"]
     assert hub.asked == [("org/name", s, "c0ffee", True) for s in ("train", "test")]
+
+
+def test_a_data_set_that_breaks_off_may_come_when_asked_again(hub, monkeypatch):
+    broken = _Breaking(hub.load_dataset("org/name", split="s", revision="r", streaming=True))
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: broken)
+    with pytest.raises(DataError, match=r"hf://org/name: .* \(cut off\)") as caught:
+        load("hf://org/name")
+    assert caught.value.retryable
+
+
+class _Breaking:
+    """A stream of rows that breaks off after the first."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def with_format(self, kind):
+        return _Breaking(self._stream.with_format(kind))
+
+    def iter(self, batch_size):
+        yield next(self._stream.iter(batch_size=1))
+        raise ConnectionResetError("cut off")
 
 
 def test_a_data_set_that_cannot_be_reached_is_refused_in_one_line(hub):

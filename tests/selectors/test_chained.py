@@ -4,6 +4,7 @@ from datasets import Dataset
 
 from tamis.errors import BudgetError
 from tamis.selectors import Deduplicate, Random, chain
+from tamis.selectors.chained import joined
 
 
 @pytest.fixture
@@ -32,6 +33,14 @@ def test_signals_are_null_where_a_row_did_not_get_so_far(pool):
     assert picked.signals.column_names == ["random.draw", "random.draw#2"]
     assert picked.signals["random.draw"].null_count == 0
     assert picked.signals["random.draw#2"].null_count == 2
+
+
+def test_the_kept_are_said_to_be_chosen_by_the_last_step_in_the_time_of_all(pool):
+    first = Deduplicate().select(pool)
+    second = Random(seed=0).select(pool.select(np.sort(first.indices)), 2)
+    both = joined([first, second])
+    assert both.apply(pool)["tamis_method"][:] == ["random", "random"]
+    assert both.seconds == first.seconds + second.seconds > 0
 
 
 def test_k_is_for_the_last_step(pool):
