@@ -1,6 +1,7 @@
 """What comes of generating new instructions from the seed tasks in data/, by any model.
 
     python -m benchmarks.generation                                     # 200, by the bundled model
+    python -m benchmarks.generation --temperature 0.7                   # the paper's
     python -m benchmarks.generation --model 'openai:lm?base_url=http://localhost:8000/v1'
 
 It is what `tamis generate self-instruct` does, with its settings for the bundled model. Of what
@@ -19,10 +20,10 @@ from datasets import Dataset
 
 import tamis
 from tamis.prompting.generation import SelfInstruct, account_of
+from tamis.prompting.generation.configure import FOR_THE_BUNDLED
 from tamis.prompting.generation.novelty import RougeL
 
 SEEDS = "data/seed_tasks.jsonl"
-SETTINGS = {"answers": "direct", "top_p": 0.9, "max_tokens": 256}
 NEAR = "like a task before"
 NOT_ITEMS = {"cut off", "no answer"}  # whole answers, rather than items of a list
 INSTANCE = {"no instance", "no output", "the output is the input", "ends with a colon"}
@@ -33,12 +34,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="bundled")
     parser.add_argument("-n", type=int, default=200)
+    parser.add_argument("--temperature", type=float)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # the table says what is missing
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TAMIS_HOME"] = folder
-        method = SelfInstruct(arguments.model, seed=arguments.seed, **SETTINGS)
+        settings = dict(FOR_THE_BUNDLED["self-instruct"])
+        if arguments.temperature is not None:
+            settings["temperature"] = arguments.temperature
+        method = SelfInstruct(arguments.model, seed=arguments.seed, **settings)
         started = time.perf_counter()
         pool = method.generate(SEEDS, n=arguments.n)
         _print(pool, account_of(pool), time.perf_counter() - started)

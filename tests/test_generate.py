@@ -7,8 +7,11 @@ import pytest
 
 import tamis
 from tamis.cli import main
+from tamis.pipelines.recipe import Recipe
+from tamis.prompting.generation import SelfInstruct
+from tamis.prompting.generation.configure import FOR_THE_BUNDLED
 from tests.prompting.generation.players import Player
-from tests.prompting.generation.test_self_instruct import SEEDS, play
+from tests.prompting.generation.test_self_instruct import LISTS, SEEDS, play
 
 
 @pytest.fixture
@@ -16,7 +19,8 @@ def generate(monkeypatch, tmp_path, capsys):
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text("".join(json.dumps(row) + "\n" for row in SEEDS))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tamis.prompting.generation.base.load_lm", lambda name: Player(play))
+    player = Player(lambda prompt, how: play(prompt, how) if _is_listed(prompt) else "Yes.")
+    monkeypatch.setattr("tamis.prompting.generation.base.load_lm", lambda name: player)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["tamis", "generate", *arguments])
@@ -25,7 +29,13 @@ def generate(monkeypatch, tmp_path, capsys):
         said = capsys.readouterr()
         return left.value.code, said.out, said.err
 
+    call.player = player
     return call
+
+
+def _is_listed(prompt):
+    """Whether a prompt shows examples to go on with, rather than asking as a user does."""
+    return prompt.startswith(LISTS) or "Task: " in prompt
 
 
 CALL = ("self-instruct", "seeds.jsonl", "-n", "4", "-o", "new.jsonl", "--set", "requests=2")
@@ -57,6 +67,28 @@ def test_a_limit_ends_it_with_what_there_is(generate):
     assert code == 0
     assert "of 50 new tasks" in out
     assert "give a higher limit to go on" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "temperature", "asked_for"),
+    [
+        (("--model", "bundled"), 1.0, {"answer"}),
+        (("--model", "bundled", "--set", "temperature=0.7"), 0.7, {"answer"}),
+        (("--model", "player"), 0.7, {"type", "instances"}),
+    ],
+)
+def test_the_bundled_model_has_settings_of_its_own(generate, arguments, temperature, asked_for):
+    assert generate(*CALL, *arguments)[0] == 0
+    _, how = generate.player.calls[0]
+    assert how["temperature"] == temperature
+    kinds = {row["request"].rpartition(".")[2] for row in tamis.load("new.requests.jsonl")}
+    assert {kind for kind in kinds if not kind.isdigit()} == asked_for
+
+
+def test_the_shipped_recipe_has_them_too():
+    made, call = Recipe.load("self-instruct").generator()
+    assert made == SelfInstruct("bundled", **FOR_THE_BUNDLED["self-instruct"])
+    assert call == {"n": 200}
 
 
 @pytest.mark.parametrize(

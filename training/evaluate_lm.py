@@ -294,8 +294,10 @@ def main() -> None:
     found = {
         "tokens seen": seen,
         "answers": answers(model, simple_tasks(given.data)),
-        "self-instruct, temperature 0.7": self_instruct(model, given.data, 0.7),
-        "self-instruct, temperature 1.0": self_instruct(model, given.data, 1.0),
+        "self-instruct, by temperature": {
+            temperature: self_instruct(model, given.data, temperature)
+            for temperature in (0.7, 0.85, 1.0)
+        },
         "bits per byte": bits_per_byte(model, given.work, held_out(given.data), seen),
     }
     print(json.dumps(found, indent=2))

@@ -21,13 +21,6 @@ class Method(StrEnum):
     TEGIT = "tegit"
 
 
-# The bundled model answers questions, and cannot go on with worked examples.
-_SETTINGS_OF_THE_BUNDLED = {
-    Method.SELF_INSTRUCT: {"answers": "direct", "top_p": 0.9, "max_tokens": 256},
-    Method.TEGIT: {},
-}
-
-
 @command("tamis generate self-instruct data/seed_tasks.jsonl -n 200 -o new.jsonl")
 def generate(
     method: Annotated[Method, typer.Argument(help="self-instruct or tegit.")],
@@ -50,13 +43,13 @@ def generate(
     """
     from tamis.data.save import save
     from tamis.prompting.generation import account_of
-    from tamis.prompting.generation.configure import generator
+    from tamis.prompting.generation.configure import FOR_THE_BUNDLED, generator
 
     if kind_of(Path(output)) is None:
         raise SettingError(f"-o {output}: no kind of file that is written; give out.jsonl")
     if n is None and method == Method.SELF_INSTRUCT:
         raise SettingError("tamis generate self-instruct takes -n, how many new tasks")
-    small = _SETTINGS_OF_THE_BUNDLED[method] if model == "bundled" else {}
+    small = FOR_THE_BUNDLED.get(method.value, {}) if model == "bundled" else {}
     lent = {"lm": model, "chat": chat, "seed": seed, **small}
     maker = generator(method.value, settings_of(settings), lent)
     with warnings.catch_warnings(record=True):  # the account says it too

@@ -8,7 +8,14 @@ from tamis.data.settings import check_needed, check_value, kinds_of
 from tamis.prompting.generation import get
 from tamis.prompting.generation.base import Generator
 
-__all__ = ["CALL", "check_setting", "generator"]
+__all__ = ["CALL", "FOR_THE_BUNDLED", "check_setting", "generator"]
+
+FOR_THE_BUNDLED: Mapping[str, Mapping[str, Any]] = {
+    "self-instruct": {"answers": "direct", "temperature": 1.0, "top_p": 0.9, "max_tokens": 256},
+}
+"""Settings that suit the bundled model, by method: it answers questions, but cannot go on with
+worked examples; and the paper's temperature of 0.7 came with a presence penalty, without which it
+repeats itself."""
 
 
 @dataclass

@@ -81,7 +81,8 @@ class SelfInstruct(Generator[_Known]):
     similarity : float
         ROUGE-L F to all tasks before, from which on a new one is refused.
     temperature, top_p, max_tokens
-        Of the lists.
+        Of the lists; the paper's. A model without a presence penalty repeats itself less at
+        a temperature of 1.
     classification_only : bool
         Show and ask for classification tasks alone, as the paper does to get more of them;
         seeds need a column `is_classification`.
