@@ -26,7 +26,8 @@ class SentenceTransformersEmbedder:
         A hub id, a folder, or a model in memory.
     backend : str
         'torch', 'onnx' or 'openvino'; the last two need
-        `pip install "sentence-transformers[onnx]"` or `[openvino]`.
+        `pip install "sentence-transformers[onnx]"` (for now with "transformers<4.58") or
+        `[openvino]`.
     prompt : str, optional
         Put before every text, as some models want ('passage: '); default the model's own.
     batch_size : int

@@ -62,6 +62,26 @@ def test_a_changed_embedder_has_another_fingerprint(folder):
     assert len(set(seen)) == 5
 
 
+@pytest.mark.filterwarnings("ignore")  # of what exports, in its own code
+def test_onnx_gives_the_vectors_of_torch(tiny_tokenizer, tmp_path):
+    pytest.importorskip("optimum.onnxruntime", reason='pip install "sentence-transformers[onnx]"')
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vocabulary = len(tiny_tokenizer)
+    BertModel(BertConfig(vocab_size=vocabulary, **size)).save_pretrained(tmp_path / "bert")
+    tiny_tokenizer.save_pretrained(tmp_path / "bert")
+    modules = [Transformer(str(tmp_path / "bert"), max_seq_length=64), Pooling(32)]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(tmp_path / "encoder"))
+
+    torches, onnxes = load(tmp_path / "encoder"), load(tmp_path / "encoder", backend="onnx")
+    texts = ["The sky is blue", "", "naïve café"]
+    np.testing.assert_allclose(onnxes.embed(texts), torches.embed(texts), atol=1e-6)
+    assert onnxes.fingerprint != torches.fingerprint
+
+
 def test_an_option_that_does_not_exist_is_said_in_one_line(folder):
     with pytest.raises(ModelError, match=r"static: cannot be loaded .*no_such_option") as caught:
         load(folder, no_such_option=1)
