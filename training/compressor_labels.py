@@ -1,7 +1,8 @@
 """What the bundled token classifier learns: which words of a text good compressions keep.
 
 Two teachers. The language model's: a word's label is the share of all rates at which
-LLMLingua, with the bundled model, keeps it. And what is extracted in the data itself: answers
+LLMLingua, with the bundled model, keeps it (as it does in tamis: a number by the sum of its
+tokens' surprise). And what is extracted in the data itself: answers
 that stand in their passage (P3's open sets), numbers that a worked solution computes with
 (GSM8K), words that a meeting's summary takes from it (QMSum, aligned as LLMLingua-2 aligns
 GPT-4's compressions). Natural Questions is left out: the benchmark asks it.
@@ -22,8 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tamis.prompting.compression.ranking import unit_scores
 from tamis.prompting.compression.surprise import Meter
-from tamis.prompting.compression.units import between_characters, edges_of
+from tamis.prompting.compression.units import between_characters, edges_of, with_digits
 from training import data
 
 __all__ = ["Alignment", "Labelled", "aligned", "faithful", "labelled"]
@@ -145,17 +147,20 @@ def labelled(
     ]
 
 
-def shares(losses: npt.NDArray[np.float64], words: npt.NDArray[np.int64]) -> Floats:
+def shares(
+    losses: npt.NDArray[np.float64], words: npt.NDArray[np.int64], numbers: npt.NDArray[np.bool_]
+) -> Floats:
     """Return the share of rates at which each token's word is kept.
 
-    Words are kept in the order of their mean loss; ties are kept together.
+    Words are kept in the order of what they are worth to LLMLingua; ties are kept together.
 
-    >>> shares(np.array([1.0, 5.0, 3.0, 9.0]), np.array([0, 1, 1, 2])).tolist()
+    >>> losses, words = np.array([1.0, 5.0, 3.0, 9.0]), np.array([0, 1, 1, 2])
+    >>> shares(losses, words, np.array([False, False, False])).tolist()
     [0.125, 0.5, 0.5, 0.875]
     """
-    counts = np.bincount(words)
-    means = np.bincount(words, np.nan_to_num(losses, nan=np.nanmax(losses))) / np.maximum(counts, 1)
-    _, level = np.unique(means, return_inverse=True)
+    known = np.nan_to_num(losses, nan=np.nanmax(losses))
+    _, level = np.unique(unit_scores(known, words, numbers), return_inverse=True)
+    counts = np.bincount(words, minlength=len(numbers))
     tokens = np.bincount(level, counts)
     middle = (np.cumsum(tokens) - tokens / 2) / counts.sum()
     kept: Floats = middle[level][words].astype(np.float32)
@@ -169,7 +174,8 @@ def _labels(
     tokenizer: Any,  # noqa: ANN401
 ) -> Labelled:
     edges = between_characters(extract.text, edges_of(extract.text, spans, "word"))
-    keep = shares(losses, np.searchsorted(edges, spans[:, 1]))
+    words = np.searchsorted(edges, spans[:, 1])
+    keep = shares(losses, words, with_digits(extract.text, edges))
     weights = np.ones(len(keep), np.float32)
     for start, end in extract.wanted:
         own = (spans[:, 1] > start) & (spans[:, 0] < end)

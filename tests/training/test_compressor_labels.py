@@ -74,6 +74,14 @@ def test_the_worst_by_variation_go_first_then_the_worst_gaps():
 def test_a_words_share_is_how_often_it_is_kept_over_all_rates():
     # Three tokens: a word of two with mean 4, one of one with 1. Rates below 2/3 keep part of
     # the first alone; its middle is at 2/3, the other's at 1/6.
-    kept = shares(np.array([3.0, 5.0, 1.0]), np.array([0, 0, 1]))
+    none = np.array([False, False])
+    kept = shares(np.array([3.0, 5.0, 1.0]), np.array([0, 0, 1]), none)
     np.testing.assert_allclose(kept, [2 / 3, 2 / 3, 1 / 6])
-    assert shares(np.array([2.0, 2.0]), np.array([0, 1])).tolist() == [0.5, 0.5]
+    assert shares(np.array([2.0, 2.0]), np.array([0, 1]), none).tolist() == [0.5, 0.5]
+
+
+def test_a_number_is_kept_as_often_as_the_sum_of_its_digits_says():
+    # Means of 4 and 5, but the first is a number: its 8 come before the 5.
+    losses, words = np.array([3.0, 5.0, 5.0]), np.array([0, 0, 1])
+    kept = shares(losses, words, np.array([True, False]))
+    np.testing.assert_allclose(kept, [2 / 3, 2 / 3, 1 / 6])

@@ -6,11 +6,11 @@
 
 Jiang et al., arXiv 2310.05736. Departures: the instruction and the question stay whole, as
 in the released code (they are short, and a damaged question costs more than it saves); whole
-words are kept or dropped, by the mean over their tokens (`units="token"` is the paper's);
-and by default a token's surprise is given the *original* text before it, so that the prompt
-goes through the model once, whatever the rate, and another rate costs nothing when the
-model's answers are kept. With `segment` each segment is given the *compressed* text before
-it, as the paper has it.
+words are kept or dropped, by the mean over their tokens, numbers by the sum (`units="token"`
+is the paper's); and by default a token's surprise is given the *original* text before it, so
+that the prompt goes through the model once, whatever the rate, and another rate costs nothing
+when the model's answers are kept. With `segment` each segment is given the *compressed* text
+before it, as the paper has it.
 """
 
 from dataclasses import dataclass

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.prompting.compression.source import DOCUMENT, Source
-from tamis.prompting.compression.units import between_characters, characters_cut
+from tamis.prompting.compression.units import between_characters, characters_cut, with_digits
 
-__all__ = ["Floats", "Ids", "Ranked", "Weighed", "ranked"]
+__all__ = ["Floats", "Ids", "Ranked", "Weighed", "ranked", "unit_scores"]
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -48,7 +48,9 @@ class Weighed:
         The source's parts in the order of the result.
     model_tokens : int
     summed : bool
-        Score a unit by the sum over its tokens, not by their mean.
+        Score every unit by the sum over its tokens, not only those with a number.
+    chances : bool
+        Scores are probabilities, which do not add up: a unit with a number has its highest.
     """
 
     spans: Ids
@@ -60,6 +62,7 @@ class Weighed:
     order: tuple[int, ...]
     model_tokens: int = 0
     summed: bool = False
+    chances: bool = False
 
 
 def ranked(source: Source, weighed: Weighed, whole: Ids) -> tuple["Ranked", int]:
@@ -100,7 +103,8 @@ class _Units:
         held[held] = weighed.spans[held, 1] > starts[places[held]]
         places = places[held]
         costs = np.bincount(places, minlength=len(ends)).astype(np.float64)
-        scores = _unit_scores(weighed.scores[held], places, len(ends), weighed.summed)
+        joined = with_digits(text, ends) | weighed.summed
+        scores = unit_scores(weighed.scores[held], places, joined, chances=weighed.chances)
         if len(scores) and np.isnan(scores[0]):
             scores[0] = np.inf
         region = np.searchsorted(weighed.regions[:, 0], starts, side="right") - 1
@@ -145,7 +149,7 @@ class Ranked:
         """Return them with unit `k` in its characters; without it, where it is but one."""
         start, end = int(self.starts[k]), int(self.ends[k])
         inner = between_characters(text, np.arange(start + 1, end))
-        if len(inner) == 0 or self.costs[k] <= 1:
+        if len(inner) == 0:
             return Ranked(*(np.delete(column, k) for column in vars(self).values()))
         bounds = np.concatenate([[start], inner, [end]])
         new = {
@@ -162,14 +166,38 @@ class Ranked:
         )
 
 
-def _unit_scores(scores: Floats, places: Ids, n: int, summed: bool) -> Floats:
-    """Return the mean, or the sum, of each unit's figures; NaN for a unit without any."""
+def unit_scores(scores: Floats, units: Ids, joined: Mask, *, chances: bool = False) -> Floats:
+    """Return what each unit is worth; NaN for one whose tokens have no figure.
+
+    Most have the mean over their tokens, as each costs one. A number has the sum: many
+    tokenizers make a token of every digit, of which the later ones surprise little, and where
+    one token is all of it the sum is that token's.
+
+    Parameters
+    ----------
+    scores : float64 array of shape (t,)
+    units : int64 array of shape (t,)
+        Which unit each token belongs to.
+    joined : bool array of shape (u,)
+        Whether a unit has the sum, not the mean.
+    chances : bool
+        Then it has its highest instead.
+
+    Examples
+    --------
+    >>> scores, units = np.array([4.0, 2.0, 3.0, 1.0]), np.array([0, 0, 1, 1])
+    >>> unit_scores(scores, units, np.array([False, True])).tolist()
+    [3.0, 4.0]
+    """
     known = ~np.isnan(scores)
-    total = np.bincount(places[known], weights=scores[known], minlength=n)
-    count = np.bincount(places[known], minlength=n)
+    units, scores, n = units[known], scores[known], len(joined)
+    count = np.bincount(units, minlength=n)
+    total = np.bincount(units, weights=scores, minlength=n)
+    highest = np.full(n, -np.inf)
+    np.maximum.at(highest, units, scores)
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Floats = np.where(count > 0, total / (1 if summed else count), np.nan)
-    return result
+        result: Floats = np.where(joined, highest if chances else total, total / count)
+    return np.where(count > 0, result, np.nan)
 
 
 def _cut(source: Source, edges: Ids) -> tuple[Ids, Ids, Ids]:

@@ -5,7 +5,8 @@
 Pan et al., arXiv 2403.12968. Prompts are cut into chunks of 510 tokens at the ends of
 sentences; chunks of all prompts are run together, sorted by length. Departures: words of all
 chunks compete with each other (the released code has a threshold for each chunk, so that a
-dense one loses as much as a sparse one), and none vanishes for being unknown.
+dense one loses as much as a sparse one), a number has the highest of its tokens, which many
+tokenizers make of every digit, and none vanishes for being unknown.
 """
 
 from dataclasses import dataclass
@@ -126,6 +127,7 @@ def read_both_ways(tagger: "Tagger", sources: list[Source], units: Units) -> lis
                 edges_of(source.text, where, units),
                 **whole_parts(source),
                 model_tokens=len(where) + tagger.framing * len(cut),
+                chances=True,
             )
         )
     return weighed
@@ -158,6 +160,6 @@ def _loaded(model: str) -> "Tagger":
     from tamis.models.tagger import Tagger
 
     if model == "bundled":
-        return Tagger(str(bundled("compressor")))
+        return Tagger(str(bundled("compressor")), tokenizer=str(bundled("lm")))
     name = model.removeprefix("transformers:")
     return Tagger(str(Path(name)) if Path(name).is_dir() else name)

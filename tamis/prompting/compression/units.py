@@ -5,13 +5,14 @@ were not neighbours never run together: of "a dog,\nthe cat" the words are "a", 
 "\nthe" and " cat". Scripts that are written without spaces are cut between their tokens.
 """
 
+import re
 import unicodedata
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Units", "between_characters", "characters_cut", "edges_of", "word_edges"]
+__all__ = ["Units", "between_characters", "characters_cut", "edges_of", "with_digits", "word_edges"]
 
 Edges = npt.NDArray[np.int64]
 Units = Literal["word", "token"]
@@ -53,6 +54,17 @@ def word_edges(text: str, ends: Edges) -> Edges:
     word_ends = (before == _WORD) & (after == _MARK)
     fair = (before != _SPACE) & ((after == _SPACE) | unspaced | word_ends)
     return np.append(inner[fair], len(text))
+
+
+def with_digits(text: str, ends: Edges) -> npt.NDArray[np.bool_]:
+    """Return which of the units that end there, side by side, have a digit.
+
+    >>> with_digits("in 1901, then", np.array([2, 7, 8, 13])).tolist()
+    [False, True, False, False]
+    """
+    places = [found.start() for found in re.finditer(r"\d", text)]
+    units = np.searchsorted(ends, places, side="right")
+    return np.bincount(units[units < len(ends)], minlength=len(ends)) > 0
 
 
 def between_characters(text: str, edges: Edges) -> Edges:

@@ -193,3 +193,16 @@ def test_the_bundled_one_holds_names_above_the_words_between_them():
     ]
     rest = [p for p, word in zip(said.keep, words, strict=True) if word in between]
     assert np.mean(names) > np.mean(rest)
+
+
+def test_a_number_is_as_likely_kept_as_its_likeliest_token():
+    # Pieces of '1987654': 0.9 and 0.1; their mean, 0.5, is below the 0.6 of the words beside it.
+    class Digits(Encoder):
+        def tagged(self, text, made):
+            one = super().tagged(text, made)
+            chances = {"19876": 0.9, "54": 0.1}
+            one.keep = np.array([chances.get(token, 0.6) for token in one.tokens], np.float32)
+            return one
+
+    done = compress("some 1987654 word", target_tokens=2, method="token-classifier", model=Digits())
+    assert done.text == " 1987654"
