@@ -1,9 +1,10 @@
 """Train PCRL's bundled policy on the bundled token classifier's encoder.
 
-    python -m training.reinforced DATA WORK --steps 40      # after training.token_classifier
+    python -m training.reinforced DATA WORK --steps 300     # after training.token_classifier
 
 Prompts are the open instructions of up to 128 tokens; the reward asks the bundled language
-model. WORK/compressor/policy.safetensors is what `tamis.models.policy.load_policy` loads.
+model. A policy that lies in WORK/compressor/ already learns on, from prompts in the order that
+`--seed` draws. The folder is what `tamis.models.policy.load_policy` loads.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import torch
 import transformers
 
 import tamis
-from tamis.models.policy import Policy, save_policy
+from tamis.models.policy import Policy, load_policy, save_policy
 from tamis.models.tagger import Tagger
 from tamis.prompting.compression.policy_gradient import Step, learn
 from training import data
@@ -45,17 +46,15 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--prompts", type=int, default=2000)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0, help="another one for each call")
     given = parser.parse_args()
     torch.set_num_threads(1)
 
     folder = given.work / "compressor"
-    classifier = Tagger(str(folder), device="cpu")
-    tokenizer = classifier.tokenizer
-    torch.manual_seed(0)
-    tagger = Tagger(Policy(classifier.module.base_model, WIDTH), tokenizer=tokenizer)
+    tagger = _policy(folder)
     lm = tamis.models.load("bundled", device="cpu", batch_tokens=8192)
-    texts = prompts(given.data, tokenizer, given.prompts)
+    texts = prompts(given.data, tagger.tokenizer, given.prompts)
 
     def tell(step: Step) -> None:
         save_policy(tagger, folder)  # it can be stopped at any step
@@ -65,7 +64,17 @@ def main() -> None:
             flush=True,
         )
 
-    learn(tagger, lm, texts, steps=given.steps, learning_rate=RATE, on_step=tell)
+    learn(tagger, lm, texts, steps=given.steps, learning_rate=RATE, seed=given.seed, on_step=tell)
+
+
+def _policy(folder: Path) -> Tagger:
+    """Return the policy that lies in a folder, or else a new one on its classifier."""
+    if (folder / "policy.safetensors").exists():
+        return load_policy(folder, device="cpu")
+    classifier = Tagger(str(folder), device="cpu")
+    torch.manual_seed(0)
+    policy = Policy(classifier.module.base_model, WIDTH)
+    return Tagger(policy, tokenizer=classifier.tokenizer)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Train the bundled token classifier: a small encoder that says which words to keep.
 
-    python -m training.token_classifier DATA WORK --texts 2000 --minutes 2
+    python -m training.token_classifier DATA WORK --texts 10000 --minutes 15
 
 A ModernBERT of three layers over the bundled language model's tokens, whose embeddings start
 as the principal directions of that model's. It learns, by cross-entropy, the share of rates
 at which each token is kept (see `compressor_labels`). WORK/compressor/ is what `Tagger` and
-`AutoModelForTokenClassification` load.
+`AutoModelForTokenClassification` load. It can be stopped: labels and weights are kept in WORK,
+and another call goes on from there.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,9 @@ from training.compressor_labels import Labelled, labelled
 WIDTH, INNER, LAYERS, HEADS = 160, 256, 3, 5
 CONTEXT = 1024
 BATCH_TOKENS, RATE, DECAY = 2048, 2e-3, 0.05
-_SAID_EVERY = 100
+_SAID_EVERY, _SAVED_EVERY = 100, 60  # steps; seconds
+
+_COLUMNS = Labelled._fields
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -98,39 +102,93 @@ def loss(module: ModernBertForTokenClassification, batch: Batch) -> torch.Tensor
     return F.binary_cross_entropy_with_logits(odds, keep, weights, reduction="sum") / weights.sum()
 
 
-def train(
-    module: ModernBertForTokenClassification, examples: list[Labelled], seconds: float
-) -> int:
-    """Train for so many seconds of processor time; return the steps."""
-    matrices = [w for w in module.parameters() if w.ndim == 2]
-    others = [w for w in module.parameters() if w.ndim != 2]
-    groups = [{"params": matrices, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
-    draw, began, steps, recent = np.random.default_rng(0), time.process_time(), 0, []
-    module.train()
-    while True:
-        for batch in batches(examples, draw, module.config.pad_token_id):
-            share = (time.process_time() - began) / seconds
-            if share >= 1:
-                module.eval()
-                return steps
-            rate = min(1.0, (steps + 1) / 100, (1 - share) / 0.6)
-            for group in optimizer.param_groups:
-                group["lr"] = RATE * rate
-            now = loss(module, batch)
-            optimizer.zero_grad()
-            now.backward()
-            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimizer.step()
-            steps += 1
-            recent.append(float(now.detach()))
-            if steps % _SAID_EVERY == 0:
-                print(f"{share:.3f} step {steps} loss {np.mean(recent):.4f}", flush=True)
+class Run:
+    """A training that can be stopped, and goes on from where it last saved itself."""
+
+    def __init__(self, module: ModernBertForTokenClassification) -> None:
+        matrices = [w for w in module.parameters() if w.ndim == 2]
+        others = [w for w in module.parameters() if w.ndim != 2]
+        groups = [
+            {"params": matrices, "weight_decay": DECAY},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.module = module
+        self.optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
+        self.steps, self.seconds = 0, 0.0
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint aside, and rename it into place."""
+        state = {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
+            "seconds": self.seconds,
+        }
+        torch.save(state, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, weights_only=True)
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps, self.seconds = state["steps"], state["seconds"]
+
+    def step(self, batch: Batch, share: float) -> float:
+        """Learn from a batch, `share` of the training being over; return its loss."""
+        rate = min(1.0, (self.steps + 1) / 100, (1 - share) / 0.6)
+        for group in self.optimizer.param_groups:
+            group["lr"] = RATE * rate
+        now = loss(self.module, batch)
+        self.optimizer.zero_grad()
+        now.backward()
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        self.optimizer.step()
+        self.steps += 1
+        return float(now.detach())
+
+
+def train(run: Run, examples: list[Labelled], seconds: float, checkpoint: Path) -> None:
+    """Train until so many seconds of processor time are spent in all calls together."""
+    spent, saved, recent = run.seconds - time.process_time(), run.seconds, []
+    run.module.train()
+    while run.seconds < seconds:
+        draw = np.random.default_rng((0, run.steps))
+        for batch in batches(examples, draw, run.module.config.pad_token_id):
+            recent.append(run.step(batch, run.seconds / seconds))
+            run.seconds = time.process_time() + spent
+            if run.steps % _SAID_EVERY == 0:
+                share, told = run.seconds / seconds, np.mean(recent)
+                print(f"{share:.3f} step {run.steps} loss {told:.4f}", flush=True)
                 recent.clear()
+            if run.seconds - saved > _SAVED_EVERY:
+                run.save(checkpoint)
+                saved = run.seconds
+            if run.seconds >= seconds:
+                break
+    run.save(checkpoint)
+    run.module.eval()
+
+
+def kept(path: Path, label: Callable[[], list[Labelled]]) -> list[Labelled]:
+    """Return the labelled texts of a file; label them, and write it, where there is none."""
+    if not path.exists():
+        made = label()
+        columns = {name: np.concatenate([getattr(one, name) for one in made]) for name in _COLUMNS}
+        lengths = [[len(getattr(one, name)) for name in _COLUMNS] for one in made]
+        np.savez(path, lengths=np.array(lengths), **columns)
+    with np.load(path) as held:
+        ends = held["lengths"].cumsum(axis=0)[:-1]
+        parts = [np.split(held[name], ends[:, i]) for i, name in enumerate(_COLUMNS)]
+    return [Labelled(*some) for some in zip(*parts, strict=True)]
 
 
 def save(folder: Path, module: ModernBertForTokenClassification, tokenizer: Any) -> None:  # noqa: ANN401
-    """Write float16 weights and the tokenizer; what runs on a CPU is float32 again."""
+    """Write float16 weights and the tokenizer; what runs on a CPU is float32 again.
+
+    A policy that learnt on other weights of the encoder goes.
+    """
+    (folder / "policy.safetensors").unlink(missing_ok=True)
     module.half().save_pretrained(folder)
     module.float()
     config = json.loads((folder / "config.json").read_text())
@@ -145,22 +203,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--texts", type=int, default=2000, help="to learn from")
-    parser.add_argument("--minutes", type=float, default=2, help="of processor time, to train")
+    parser.add_argument("--texts", type=int, default=10000, help="to learn from")
+    parser.add_argument("--minutes", type=float, default=15, help="of processor time, in all")
     given = parser.parse_args()
     torch.set_num_threads(1)
 
     lm = tamis.models.load("bundled", device="cpu")
-    began = time.process_time()
-    examples = labelled(given.data, lm, given.texts)
-    tokens = sum(len(one.keep) for one in examples)
-    print(f"{len(examples):,} texts, {tokens:,} tokens, {time.process_time() - began:.0f} s")
-    module = network(lm)
-    print(f"{sum(w.numel() for w in module.parameters()) / 1e6:.2f} M parameters")
-    steps = train(module, examples, given.minutes * 60)
-    save(given.work / "compressor", module, lm.tokenizer)
+    given.work.mkdir(parents=True, exist_ok=True)
+    path = given.work / f"labels-{given.texts}.npz"
+    examples = kept(path, lambda: labelled(given.data, lm, given.texts))
+    print(f"{len(examples):,} texts, {sum(len(one.keep) for one in examples):,} tokens", flush=True)
+    run, checkpoint = Run(network(lm)), given.work / "compressor.pt"
+    if checkpoint.exists():
+        run.load(checkpoint)
+    print(f"{sum(w.numel() for w in run.module.parameters()) / 1e6:.2f} M parameters", flush=True)
+    train(run, examples, given.minutes * 60, checkpoint)
+    save(given.work / "compressor", run.module, lm.tokenizer)
     held = labelled(given.data, lm, 200, held_out=True)
-    print(f"{steps:,} steps; held out: {_measured(module, held)}")
+    print(f"{run.steps:,} steps, {run.seconds:.0f} s; held out: {_measured(run.module, held)}")
 
 
 def _measured(module: ModernBertForTokenClassification, held: list[Labelled]) -> dict[str, float]:

@@ -55,12 +55,14 @@ class Policy(torch.nn.Module):  # type: ignore[misc]
         return SimpleNamespace(logits=self.head(self.encoder(**inputs).last_hidden_state))
 
 
-def load_policy(folder: str | Path, device: str | None = None) -> Tagger:
+def load_policy(
+    folder: str | Path, device: str | None = None, tokenizer: str | None = None
+) -> Tagger:
     """Load a policy that `save_policy` wrote beside a token classifier, as a tagger."""
     folder = Path(folder)
     try:
         weights = load_file(folder / _FILE)
-        tagger = Tagger(str(folder), device=device)
+        tagger = Tagger(str(folder), device=device, tokenizer=tokenizer)
     except (OSError, ValueError) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"policy {folder.name}: cannot be loaded ({said})") from error

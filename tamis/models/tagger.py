@@ -56,7 +56,8 @@ class Tagger:
     ----------
     model : str or PreTrainedModel
         A hub id, a folder, or a model in memory (then `tokenizer` is needed).
-    tokenizer : PreTrainedTokenizerBase, optional
+    tokenizer : str or PreTrainedTokenizerBase, optional
+        Default: what lies beside the model.
     device : str, optional
         Default: a GPU where there is one.
     batch_tokens : int, optional
@@ -83,7 +84,8 @@ class Tagger:
         self.name = f"transformers:{model if isinstance(model, str) else type(model).__name__}"
         if isinstance(model, str):
             try:
-                tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+                if tokenizer is None or isinstance(tokenizer, str):
+                    tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer or model)
                 kind = transformers.AutoModelForTokenClassification
                 if device == "cpu":
                     options.setdefault("dtype", torch.float32)  # whatever the file holds

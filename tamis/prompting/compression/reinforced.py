@@ -139,4 +139,6 @@ def _runs(alive: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Ids:
 def _loaded(model: str) -> "Tagger":
     from tamis.models.policy import load_policy
 
-    return load_policy(bundled("compressor") if model == "bundled" else Path(model))
+    if model == "bundled":
+        return load_policy(bundled("compressor"), tokenizer=str(bundled("lm")))
+    return load_policy(Path(model))
