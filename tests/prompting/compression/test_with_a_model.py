@@ -44,3 +44,24 @@ def test_another_rate_costs_nothing_when_answers_are_kept(tiny, tmp_path, monkey
 def test_the_readers_tokenizer_may_be_a_folder(tiny, tiny_folder):
     by_folder = compress(TEXT, target_tokens=50, lm=tiny, tokenizer=tiny_folder, progress=False)
     assert by_folder == compress(TEXT, target_tokens=50, lm=tiny, progress=False)
+
+
+@pytest.mark.parametrize("method", ["llmlingua", "longllmlingua", "selective-context"])
+def test_memory_does_not_grow_with_the_prompt(tiny, method, monkeypatch):
+    # What a forward takes goes by the tokens it is given; a prompt of 100,000 is given in parts.
+    seen = []
+    base = tiny.module.base_model
+    forward = base.forward
+
+    def counted(input_ids, **how):
+        seen.append(input_ids.numel())
+        return forward(input_ids=input_ids, **how)
+
+    monkeypatch.setattr(tiny, "context", 512)
+    monkeypatch.setattr(base, "forward", counted)
+    steps = [f"Boil {i} l of water in a pot, and wait for it. " for i in range(4500)]
+    prompt = "\n\n".join("".join(steps[i : i + 10]) for i in range(0, len(steps), 10))
+    done = compress(prompt, rate=0.2, lm=tiny, method=method, question="Why?", progress=False)
+    assert done.original_tokens > 100_000
+    assert sum(seen) >= done.original_tokens
+    assert max(seen) <= tiny.batch_tokens
