@@ -11,13 +11,11 @@ many. Pages carry checksums; a damaged part is set aside, and its rows are missi
 
 import re
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -26,23 +24,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tamis.data.files import home, written_aside
+from tamis.data.files import home
 from tamis.data.ids import id_array
+from tamis.data.parts import GoneError, Parts, raw_ids
+from tamis.data.places import Ids, Places, first_of_each
 from tamis.data.progress import progress_bar
 from tamis.errors import CatalogError
 
 __all__ = ["FeatureStore", "Shelf", "Values"]
 
-Ids = npt.NDArray[np.void]
 Values: TypeAlias = (
     npt.NDArray[Any] | pa.Array | Sequence[str] | Sequence[float] | Sequence[Sequence[float]]
 )
-
-ROW_GROUP_BYTES = 4 << 20  # what must be read to reach one value
-SMALL_BYTES = 16 << 20  # a part below this may be merged with its neighbours
-MANY_PARTS = 32  # small parts that a shelf may have before it merges them
-MERGED_BYTES = 256 << 20  # what a merge may hold in memory
-LEFTOVER_SECONDS = 3600  # a part that nobody has written to for this long is a dead run's
 
 
 @dataclass(frozen=True)
@@ -92,6 +85,7 @@ class Shelf:
 
     def __init__(self, folder: Path, feature: str, model: str) -> None:
         self.folder, self.feature, self.model = folder, feature, model
+        self._files = Parts(folder, {"tamis_feature": feature, "tamis_model": model})
         self._forget()
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str, str]]:
@@ -104,7 +98,7 @@ class Shelf:
     def missing(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Return, for each id, whether the shelf has no value for it."""
         self._refresh()
-        return self._find(ids) < 0
+        return self._places.find(ids) < 0
 
     def put(self, ids: Ids, values: Values) -> None:
         """Write the values of `ids` as a part; an id that is there already keeps its value.
@@ -125,8 +119,8 @@ class Shelf:
         array = self._checked(values, len(ids))
         if len(new):
             table = pa.table({"id": id_array(ids[new]), "value": array.take(pa.array(new))})
-            self._write(table, time.time_ns())
-            self._merge_if_many()
+            self._files.write(table, time.time_ns())
+            self._files.merge_if_many()
 
     def get(self, ids: Ids) -> pa.Array:
         """Return the values of `ids`, in their order.
@@ -182,7 +176,7 @@ class Shelf:
         progress : bool
             Draw a bar on stderr, when that is a terminal.
         """
-        self._sweep()
+        self._files.sweep()
         todo = self._todo(ids)
         computed = 0
         with progress_bar(
@@ -199,7 +193,7 @@ class Shelf:
     def _todo(self, ids: Ids) -> npt.NDArray[np.int64]:
         """Return where in `ids` each different id that has no value comes first."""
         todo = np.flatnonzero(self.missing(ids))
-        return todo[_first_of_each(ids[todo])]
+        return todo[first_of_each(ids[todo])]
 
     def _stint(
         self,
@@ -227,6 +221,22 @@ class Shelf:
                 self.put(ids[todo[:done]], pa.concat_arrays(values))
         return done
 
+    def _checked(self, values: Values, rows: int) -> pa.Array:
+        """Return `values` as Arrow, when they are what this shelf holds."""
+        array = _as_arrow(values)
+        where = f"features: '{self.feature}' by '{self.model}'"
+        if len(array) != rows:
+            raise CatalogError(f"{where}: {len(array)} values for {rows} ids; give one each")
+        if array.null_count:
+            row = pc.index(array.is_null(), True).as_py()
+            raise CatalogError(f"{where}: value {row} is null; give NaN, '' or [] for none")
+        if rows and self._kind not in (None, array.type):
+            raise CatalogError(
+                f"{where}: got {array.type}, but the shelf holds {self._kind}; "
+                "give values of another type another name"
+            )
+        return array
+
     def drop(self, unwanted: Callable[[Ids, pa.Array], npt.NDArray[np.bool_]]) -> int:
         """Remove values for good, and return how many.
 
@@ -236,16 +246,15 @@ class Shelf:
             Returns which of them go.
         """
         dropped = 0
-        for path in sorted(self.folder.glob("part-*.parquet")):
-            with suppress(_GoneError):
-                table = self._whole(path)
-                gone = unwanted(_raw_ids(table["id"]), table["value"].combine_chunks())
+        for path in self._files.paths():
+            with suppress(GoneError):
+                table = self._files.whole(path)
+                gone = unwanted(raw_ids(table["id"]), table["value"].combine_chunks())
                 if not gone.any():
                     continue
-                if (
-                    not gone.all()
-                ):  # under another name: who has an index of the old part sees it go
-                    self._write(table.filter(pa.array(~gone)), int(path.name.split("-")[1]))
+                if not gone.all():
+                    # Under another name: who has an index of the old part sees it go.
+                    self._files.write(table.filter(pa.array(~gone)), int(path.name.split("-")[1]))
                 path.unlink(missing_ok=True)
                 dropped += int(gone.sum())
         return dropped
@@ -255,30 +264,30 @@ class Shelf:
     def _forget(self) -> None:
         self._kind: pa.DataType | None = None
         self._parts: list[_Part] = []
-        self._segments: list[_Segment] = []
+        self._places = Places()
 
     def _refresh(self) -> None:
         """Bring the index up to the parts that are in the folder now."""
-        paths = sorted(self.folder.glob("part-*.parquet"))
+        paths = self._files.paths()
         known = [part.path for part in self._parts]
         if paths[: len(known)] != known:
             self._forget()
             return self._refresh()
         try:
             loaded = [self._load(path) for path in paths[len(known) :]]
-        except _GoneError:
+        except GoneError:
             self._forget()
             return self._refresh()
         if loaded:
             self._add(loaded)
 
     def _load(self, path: Path) -> "tuple[_Part, Ids]":
-        with self._opened(path) as file:
+        with self._files.opened(path) as file:
             kind = file.schema_arrow.field("value").type
             self._kind = self._kind or kind
             if kind != self._kind:
                 raise pa.ArrowInvalid(f"holds {kind}, the parts before it {self._kind}")
-            ids = _raw_ids(file.read(columns=["id"])["id"])
+            ids = raw_ids(file.read(columns=["id"])["id"])
             rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         return _Part(path, np.concatenate([[0], np.cumsum(rows, dtype=np.int64)])), ids
 
@@ -289,31 +298,14 @@ class Shelf:
         ]
         self._parts += [part for part, _ in loaded]
         ids = np.concatenate([ids for _, ids in loaded])
-        self._segments.append(_Segment.of(ids, np.concatenate(places)))
-        # Each segment is over twice as long as the next: few of them, and each row moved rarely.
-        while len(self._segments) > 1 and len(self._segments[-2]) <= 2 * len(self._segments[-1]):
-            last = self._segments.pop()
-            self._segments[-1] = self._segments[-1].joined(last)
-
-    def _find(self, ids: Ids) -> npt.NDArray[np.int64]:
-        """Return the place of each id, part number << 32 | row; -1 where it has none."""
-        keys, tails = _keys(ids)
-        order = np.argsort(keys)  # a sorted search stays in cache
-        keys, tails = keys[order], tails[order]
-        found = np.full(len(ids), -1, np.int64)
-        for segment in self._segments:
-            left = np.flatnonzero(found < 0)
-            found[left] = segment.find(keys[left], tails[left])
-        places = np.empty_like(found)
-        places[order] = found
-        return places
+        self._places.add(ids, np.concatenate(places))
 
     # Reading
 
     def _when_whole(self, ids: Ids, read: "Callable[[npt.NDArray[np.int64]], Any]") -> Any:  # noqa: ANN401 - whatever `read` returns
         while True:
             self._refresh()
-            places = self._find(ids)
+            places = self._places.find(ids)
             lacking = int((places < 0).sum())
             if lacking:
                 raise CatalogError(
@@ -322,7 +314,7 @@ class Shelf:
                 )
             try:
                 return read(places)
-            except _GoneError:
+            except GoneError:
                 self._forget()
 
     def _gather(self, places: npt.NDArray[np.int64]) -> pa.Array:
@@ -355,108 +347,12 @@ class Shelf:
             part = self._parts[int(places[of_part[0]]) >> 32]
             rows = places[of_part] & 0xFFFFFFFF
             groups = np.searchsorted(part.starts, rows, side="right") - 1
-            with self._opened(part.path) as file:
+            with self._files.opened(part.path) as file:
                 for of_group in _runs(np.arange(len(rows)), groups):
                     group = int(groups[of_group[0]])
                     values = file.read_row_group(group, columns=["value"])["value"]
                     take = pa.array(rows[of_group] - part.starts[group])
                     yield of_part[of_group], values.combine_chunks().take(take)
-
-    @contextmanager
-    def _opened(self, path: Path) -> Iterator[pq.ParquetFile]:
-        """Open a part; one that is damaged is set aside, and is then as gone as a merged one.
-
-        Raises
-        ------
-        _GoneError
-            If the part is no longer there.
-        """
-        try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                yield file
-        except FileNotFoundError as error:
-            raise _GoneError(path) from error
-        except (ValueError, KeyError, OSError) as error:  # what pyarrow says of damage
-            if isinstance(error, OSError) and error.errno is not None:
-                raise CatalogError(f"{path}: cannot be read ({error.strerror})") from error
-            self._set_aside(path, error)
-            raise _GoneError(path) from error
-
-    # Writing
-
-    def _checked(self, values: Values, rows: int) -> pa.Array:
-        """Return `values` as Arrow, when they are what this shelf holds."""
-        array = _as_arrow(values)
-        where = f"features: '{self.feature}' by '{self.model}'"
-        if len(array) != rows:
-            raise CatalogError(f"{where}: {len(array)} values for {rows} ids; give one each")
-        if array.null_count:
-            row = pc.index(array.is_null(), True).as_py()
-            raise CatalogError(f"{where}: value {row} is null; give NaN, '' or [] for none")
-        if rows and self._kind not in (None, array.type):
-            raise CatalogError(
-                f"{where}: got {array.type}, but the shelf holds {self._kind}; "
-                "give values of another type another name"
-            )
-        return array
-
-    def _write(self, table: pa.Table, when: int) -> None:
-        named = table.replace_schema_metadata(
-            {"tamis_feature": self.feature, "tamis_model": self.model}
-        )
-        name = f"part-{when:020d}-{token_hex(4)}.parquet"
-        with written_aside(self.folder / name) as aside:
-            pq.write_table(
-                named,
-                aside,
-                compression="none" if _is_numeric(table["value"].type) else "zstd",
-                use_dictionary=False,
-                write_statistics=False,
-                write_page_checksum=True,
-                row_group_size=max(1, ROW_GROUP_BYTES * len(table) // max(table.nbytes, 1)),
-            )
-
-    def _merge_if_many(self) -> None:
-        """Merge neighbouring small parts, when there are many; none is lost if this is killed.
-
-        The merged part takes the first one's place in the order. Until those it replaces
-        are gone, its rows are there twice, which is harmless.
-        """
-        sizes = {path: _size(path) for path in sorted(self.folder.glob("part-*.parquet"))}
-        if sum(size < SMALL_BYTES for size in sizes.values()) <= MANY_PARTS:
-            return
-        with suppress(_GoneError):  # another process is merging them
-            for group in _neighbours(sizes):
-                table = pa.concat_tables(self._whole(path) for path in group)
-                first = np.flatnonzero(_first_of_each(_raw_ids(table["id"])))
-                self._write(table.take(pa.array(first)), int(group[0].name.split("-")[1]))
-                for path in group:
-                    path.unlink(missing_ok=True)
-
-    def _whole(self, path: Path) -> pa.Table:
-        with self._opened(path) as file:
-            return file.read()
-
-    def _set_aside(self, path: Path, error: Exception) -> None:
-        """Rename a damaged part, so that its rows are missing."""
-        aside = path.with_name(f"damaged-{path.name}")
-        with suppress(FileNotFoundError):  # another process was first
-            path.replace(aside)
-        warnings.warn(
-            f"{path}: damaged ({str(error).splitlines()[0]}); set aside as {aside.name}, "
-            "its rows will be computed again",
-            stacklevel=2,
-        )
-
-    def _sweep(self) -> None:
-        """Remove what killed runs left half written."""
-        for path in self.folder.glob(".part-*.part"):
-            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                path.unlink(missing_ok=True)
-
-
-class _GoneError(Exception):
-    """A part was merged or set aside since it was listed."""
 
 
 class _Part(NamedTuple):
@@ -466,91 +362,12 @@ class _Part(NamedTuple):
     starts: npt.NDArray[np.int64]
 
 
-class _Segment(NamedTuple):
-    """Ids in memory, sorted by key; of equal ids the one that was put first comes first.
-
-    Key and tail of an id are 64 bits each, and no two ids share both.
-    """
-
-    keys: npt.NDArray[np.uint64]
-    tails: npt.NDArray[np.uint64]
-    places: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, ids: Ids, places: npt.NDArray[np.int64]) -> Self:
-        return cls._sorted(*_keys(ids), places)
-
-    @classmethod
-    def _sorted(
-        cls,
-        keys: npt.NDArray[np.uint64],
-        tails: npt.NDArray[np.uint64],
-        places: npt.NDArray[np.int64],
-    ) -> Self:
-        order = np.argsort(keys, kind="stable")
-        return cls(keys[order], tails[order], places[order])
-
-    def joined(self, later: Self) -> Self:
-        return self._sorted(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))
-
-    def find(
-        self, keys: npt.NDArray[np.uint64], tails: npt.NDArray[np.uint64]
-    ) -> npt.NDArray[np.int64]:
-        """Return the place of each id, -1 where it is not here."""
-        found = np.full(len(keys), -1, np.int64)
-        at = np.searchsorted(self.keys, keys)
-        open_ = np.arange(len(keys))
-        while len(open_):  # more than once only where different ids share a key
-            open_ = open_[at[open_] < len(self.keys)]
-            open_ = open_[self.keys[at[open_]] == keys[open_]]
-            same = self.tails[at[open_]] == tails[open_]
-            found[open_[same]] = self.places[at[open_[same]]]
-            open_ = open_[~same]
-            at[open_] += 1
-        return found
-
-
-def _keys(ids: Ids) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Return key and tail of each id: a one-to-one image of its two halves, well spread."""
-    halves = np.ascontiguousarray(ids).view(np.uint64).reshape(-1, 2)
-    odd = np.uint64(0x9E3779B97F4A7C15)
-    return halves[:, 0] * odd + halves[:, 1], halves[:, 1].copy()
-
-
-def _first_of_each(ids: Ids) -> npt.NDArray[np.bool_]:
-    """Return, for each id, whether it has not come before in `ids`."""
-    rows = np.arange(len(ids))
-    first: npt.NDArray[np.bool_] = _Segment.of(ids, rows).find(*_keys(ids)) == rows
-    return first
-
-
-def _raw_ids(column: pa.ChunkedArray) -> Ids:
-    """Return a fixed_size_binary(16) column as V16."""
-    array = column.combine_chunks()
-    raw = np.frombuffer(array.buffers()[1] or b"", "V16")
-    return raw[array.offset : array.offset + len(array)]
-
-
 def _runs(
     items: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Split `items` wherever the label changes."""
     if len(items):
         yield from np.split(items, np.flatnonzero(np.diff(labels)) + 1)
-
-
-def _neighbours(sizes: Mapping[Path, int]) -> Iterator[list[Path]]:
-    """Yield runs of two or more small parts, in order, each small enough to merge in memory."""
-    group: list[Path] = []
-    held = 0
-    for path, size in [*sizes.items(), (Path(), MERGED_BYTES)]:
-        if size >= SMALL_BYTES or held + size > MERGED_BYTES:
-            if len(group) > 1:
-                yield group
-            group, held = [], 0
-        if size < SMALL_BYTES:
-            group.append(path)
-            held += size
 
 
 def _as_arrow(values: Values) -> pa.Array:
@@ -567,18 +384,6 @@ def _as_arrow(values: Values) -> pa.Array:
         item = array.type.value_type
         return array.cast(pa.large_list(pa.float64() if pa.types.is_null(item) else item))
     return array
-
-
-def _is_numeric(kind: pa.DataType) -> bool:
-    """Return whether values are numbers or vectors, which compression hardly shrinks."""
-    return bool(pa.types.is_fixed_size_list(kind) or pa.types.is_primitive(kind))
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of a part; none where another process has just merged it."""
-    with suppress(FileNotFoundError):
-        return path.stat().st_size
-    return 0
 
 
 def _folder_name(name: str) -> str:

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tamis.data import features
+from tamis.data import parts as files
 from tamis.data.features import FeatureStore
+from tamis.data.ids import id_array
 from tamis.errors import CatalogError
 
 
@@ -64,24 +65,13 @@ def test_numbers_are_arrays(shelf, tmp_path):
 
 
 def test_values_of_many_row_groups_and_parts_keep_their_order(shelf, monkeypatch):
-    monkeypatch.setattr(features, "ROW_GROUP_BYTES", 200)  # about seven rows of 28 bytes
+    monkeypatch.setattr(files, "ROW_GROUP_BYTES", 200)  # about seven rows of 28 bytes
     for start in range(0, 100, 40):
         rows = np.arange(start, min(start + 40, 100))
         shelf.put(ids_of(rows), np.stack([rows, -rows, rows * 0], axis=1).astype(np.float32))
     order = np.random.default_rng(0).permutation(100)
     assert shelf.numbers(ids_of(order))[:, 0].tolist() == order.tolist()
     assert shelf.get(ids_of(order)).to_pylist() == [[n, -n, 0] for n in order]
-
-
-def test_ids_that_share_a_key_are_told_apart(shelf):
-    # key = first half * odd + second half, modulo 2**64: these pairs share one, and there are five.
-    odd = 0x9E3779B97F4A7C15
-    halves = [(n, (1 - n * odd) % 2**64) for n in range(5)]
-    ids = np.array(halves, "<u8").view("V16").ravel()
-    assert len(set(features._keys(ids)[0].tolist())) == 1
-    shelf.put(ids[[3, 0, 4, 1]], [3.0, 0.0, 4.0, 1.0])
-    assert shelf.missing(ids).tolist() == [False, False, True, False, False]
-    assert shelf.numbers(ids[[4, 3, 1, 0]]).tolist() == [4, 3, 1, 0]
 
 
 def test_the_first_value_of_an_id_is_kept(shelf):
@@ -95,15 +85,15 @@ def test_of_two_parts_with_one_id_the_older_is_believed_and_a_merge_changes_noth
 ):
     # Two processes that did not see each other's parts.
     def written(when):
-        ids = features.id_array(ids_of([7, when]))
-        shelf._write(pa.table({"id": ids, "value": [when / 10] * 2}), when)
+        ids = id_array(ids_of([7, when]))
+        shelf._files.write(pa.table({"id": ids, "value": [when / 10] * 2}), when)
 
     for when in (30, 10, 20):
         written(when)
     asked = ids_of([7, 10, 20, 30])
     assert shelf.numbers(asked).tolist() == [1, 1, 2, 3]
-    monkeypatch.setattr(features, "MANY_PARTS", 2)
-    shelf._merge_if_many()
+    monkeypatch.setattr(files, "MANY_PARTS", 2)
+    shelf._files.merge_if_many()
     assert len(parts(shelf)) == 1
     written(40)
     assert shelf.numbers(asked).tolist() == [1, 1, 2, 3]
@@ -195,19 +185,11 @@ def test_fill_leaves_out_what_another_process_has_done_meanwhile(shelf, tmp_path
 
 
 def test_many_small_parts_become_few(shelf, monkeypatch):
-    monkeypatch.setattr(features, "MANY_PARTS", 4)
+    monkeypatch.setattr(files, "MANY_PARTS", 4)
     for n in range(23):
         shelf.put(ids_of([n]), [float(n)])
         assert len(parts(shelf)) <= 4
     assert shelf.numbers(ids_of(range(23))).tolist() == list(range(23))
-
-
-def test_a_merge_leaves_large_parts_alone_and_keeps_to_its_memory(shelf, monkeypatch):
-    sizes = {Path(f"part-{n}"): size for n, size in enumerate([3, 4, 90, 2, 5, 6, 90, 1])}
-    monkeypatch.setattr(features, "SMALL_BYTES", 10)
-    monkeypatch.setattr(features, "MERGED_BYTES", 12)
-    groups = [[path.name for path in group] for group in features._neighbours(sizes)]
-    assert groups == [["part-0", "part-1"], ["part-3", "part-4"]]
 
 
 def test_a_reader_follows_a_merge(shelf, tmp_path, monkeypatch):
@@ -219,8 +201,8 @@ def test_a_reader_follows_a_merge(shelf, tmp_path, monkeypatch):
 
     def merged_meanwhile(found):
         places.append(found)
-        monkeypatch.setattr(features, "MANY_PARTS", 1)
-        shelf._merge_if_many()
+        monkeypatch.setattr(files, "MANY_PARTS", 1)
+        shelf._files.merge_if_many()
         return whole(found)
 
     monkeypatch.setattr(reader, "_scatter", merged_meanwhile)
@@ -258,7 +240,7 @@ def test_a_flipped_bit_is_never_read_as_a_value(shelf):
 
 def test_a_part_of_another_type_is_set_aside(shelf, tmp_path):
     shelf.put(ids_of([1]), [1.0])
-    shelf._write(pa.table({"id": features.id_array(ids_of([2])), "value": ["two"]}), time.time_ns())
+    shelf._files.write(pa.table({"id": id_array(ids_of([2])), "value": ["two"]}), time.time_ns())
     with pytest.warns(UserWarning, match="holds string, the parts before it double"):
         assert shelf.missing(ids_of([1, 2])).tolist() == [False, True]
 
@@ -277,8 +259,9 @@ def test_what_a_killed_run_left_half_written_is_swept_when_it_is_old(shelf):
 FILLER = """
 import sys, time, numpy as np
 from pathlib import Path
-from tamis.data import features
-features.MANY_PARTS = 3
+from tamis.data import parts as files
+from tamis.data.features import FeatureStore
+files.MANY_PARTS = 3
 root, offset = Path(sys.argv[1]), int(sys.argv[2])
 ids = np.frombuffer(b"".join(n.to_bytes(16, "big") for n in range(400)), "V16")
 order = np.roll(np.arange(400), offset)
@@ -287,7 +270,7 @@ def compute(rows):
         log.write("x\\n")
     time.sleep(0.002)
     return np.repeat(order[rows, None], 8, axis=1).astype(np.float32)
-shelf = features.FeatureStore(root).open("f", "m")
+shelf = FeatureStore(root).open("f", "m")
 shelf.fill(ids[order], compute, batch_rows=5, flush_seconds=0.01)
 """
 
@@ -372,18 +355,18 @@ class ShelfIsADict(RuleBasedStateMachine):
     def killed_while_merging(self, which):
         shelf = self.shelves[which]
         before = {path: path.read_bytes() for path in parts(shelf)}
-        many, features.MANY_PARTS = features.MANY_PARTS, 0
-        shelf._merge_if_many()
-        features.MANY_PARTS = many
+        many, files.MANY_PARTS = files.MANY_PARTS, 0
+        shelf._files.merge_if_many()
+        files.MANY_PARTS = many
         for path, content in before.items():  # merged, and not yet removed
             path.write_bytes(content)
         self.shelves[which] = self.opened()
 
     @rule(which=st.integers(0, 1))
     def merge(self, which):
-        many, features.MANY_PARTS = features.MANY_PARTS, 1
-        self.shelves[which]._merge_if_many()
-        features.MANY_PARTS = many
+        many, files.MANY_PARTS = files.MANY_PARTS, 1
+        self.shelves[which]._files.merge_if_many()
+        files.MANY_PARTS = many
 
     @invariant()
     def knows_what_is_missing(self):

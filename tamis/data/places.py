@@ -1,0 +1,107 @@
+"""Where each example id lies: an index in memory, 24 bytes an id, that can be added to."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Ids", "Places", "first_of_each"]
+
+Ids = npt.NDArray[np.void]
+
+
+class Places:
+    """A place for each id, a number from 0; of equal ids that which was added first.
+
+    Examples
+    --------
+    >>> ids = np.frombuffer(b"".join(bytes([n] * 16) for n in range(4)), "V16")
+    >>> places = Places()
+    >>> places.add(ids[:3], np.array([7, 8, 9]))
+    >>> places.find(ids[::-1]).tolist()
+    [-1, 9, 8, 7]
+    """
+
+    def __init__(self) -> None:
+        self._segments: list[_Segment] = []
+
+    def add(self, ids: Ids, places: npt.NDArray[np.int64]) -> None:
+        """Note where some more ids lie."""
+        self._segments.append(_Segment.of(ids, places))
+        # Each segment is over twice as long as the next: few of them, and each id moved rarely.
+        while len(self._segments) > 1:
+            before, last = self._segments[-2:]
+            if len(before.keys) > 2 * len(last.keys):
+                break
+            self._segments[-2:] = [before.joined(last)]
+
+    def find(self, ids: Ids) -> npt.NDArray[np.int64]:
+        """Return the place of each id; -1 where it has none."""
+        keys, tails = _keys(ids)
+        order = np.argsort(keys)  # a sorted search stays in cache
+        keys, tails = keys[order], tails[order]
+        found = np.full(len(ids), -1, np.int64)
+        for segment in self._segments:
+            left = np.flatnonzero(found < 0)
+            found[left] = segment.find(keys[left], tails[left])
+        places = np.empty_like(found)
+        places[order] = found
+        return places
+
+
+def first_of_each(ids: Ids) -> npt.NDArray[np.bool_]:
+    """Return, for each id, whether it has not come before in `ids`."""
+    rows = np.arange(len(ids))
+    first: npt.NDArray[np.bool_] = _Segment.of(ids, rows).find(*_keys(ids)) == rows
+    return first
+
+
+class _Segment(NamedTuple):
+    """Ids in memory, sorted by key; of equal ids the one that was put first comes first.
+
+    Key and tail of an id are 64 bits each, and no two ids share both.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    tails: npt.NDArray[np.uint64]
+    places: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, ids: Ids, places: npt.NDArray[np.int64]) -> Self:
+        return cls._sorted(*_keys(ids), places)
+
+    @classmethod
+    def _sorted(
+        cls,
+        keys: npt.NDArray[np.uint64],
+        tails: npt.NDArray[np.uint64],
+        places: npt.NDArray[np.int64],
+    ) -> Self:
+        order = np.argsort(keys, kind="stable")
+        return cls(keys[order], tails[order], places[order])
+
+    def joined(self, later: Self) -> Self:
+        return self._sorted(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))
+
+    def find(
+        self, keys: npt.NDArray[np.uint64], tails: npt.NDArray[np.uint64]
+    ) -> npt.NDArray[np.int64]:
+        """Return the place of each id, -1 where it is not here."""
+        found = np.full(len(keys), -1, np.int64)
+        at = np.searchsorted(self.keys, keys)
+        open_ = np.arange(len(keys))
+        while len(open_):  # more than once only where different ids share a key
+            open_ = open_[at[open_] < len(self.keys)]
+            open_ = open_[self.keys[at[open_]] == keys[open_]]
+            same = self.tails[at[open_]] == tails[open_]
+            found[open_[same]] = self.places[at[open_[same]]]
+            open_ = open_[~same]
+            at[open_] += 1
+        return found
+
+
+def _keys(ids: Ids) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Return key and tail of each id: a one-to-one image of its two halves, well spread."""
+    halves = np.ascontiguousarray(ids).view(np.uint64).reshape(-1, 2)
+    odd = np.uint64(0x9E3779B97F4A7C15)
+    return halves[:, 0] * odd + halves[:, 1], halves[:, 1].copy()
