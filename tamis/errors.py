@@ -30,7 +30,10 @@ __all__ = [
     "SettingError",
     "TamisError",
     "did_you_mean",
+    "one_line",
 ]
+
+LONGEST_LINE = 1000
 
 
 class TamisError(Exception):
@@ -43,6 +46,10 @@ class TamisError(Exception):
     """
 
     retryable: bool = False
+
+    def __str__(self) -> str:
+        """Return the text as one line of a screen, whatever it quotes."""
+        return one_line(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes whatever `__init__` takes."""
@@ -101,6 +108,16 @@ class MissingExtraError(TamisError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f'{package} is not installed: pip install "tamis[{extra}]"')
+
+
+def one_line(text: str) -> str:
+    r"""Return text as one line of a screen: bounded, without what cannot be seen.
+
+    >>> one_line("no method 'cle\nan\x1b[31m'")
+    "no method 'cle an [31m'"
+    """
+    line = "".join(char if char.isprintable() else " " for char in text[: LONGEST_LINE + 1])
+    return line if len(text) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

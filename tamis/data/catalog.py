@@ -172,11 +172,14 @@ class Catalog:
             If the statement is wrong, or is more than a question to a read-only catalogue.
         """
         try:
+            query.encode()
             _check(self._connection, query, self.read_only)
             define(self._connection, self.home)
             result = self._connection.sql(query)
         except duckdb.Error as error:
             raise CatalogError(f"sql: {in_one_line(error)}") from error
+        except UnicodeEncodeError as error:
+            raise CatalogError(f"sql: no text ({error.reason}); write it anew") from error
         return self._connection.sql("SELECT 'done' AS status") if result is None else result
 
     def table(self, query: str) -> pa.Table:

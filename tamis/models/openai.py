@@ -19,6 +19,7 @@ __all__ = ["OpenAIEmbedder", "OpenAILM"]
 
 OPENAI = "https://api.openai.com/v1"
 _TEXTS_A_REQUEST = 64
+_LARGEST = 1e30  # of an embedding's numbers; its length must be one too
 _CHANGES_BY_ITSELF = {"created", "permission"}  # in what vLLM says of a model
 
 
@@ -91,8 +92,10 @@ class _Served:
     def card(self) -> dict[str, Any]:
         """What the server says of the model."""
         listed = self.server.get("/models")
-        entries = listed.get("data", []) if isinstance(listed, dict) else []
-        return next((entry for entry in entries if entry.get("id") == self.model), {})
+        entries = listed.get("data") if isinstance(listed, dict) else None
+        listing = entries if isinstance(entries, list) else []
+        known = [entry for entry in listing if isinstance(entry, dict)]
+        return next((entry for entry in known if entry.get("id") == self.model), {})
 
     @cached_property
     def fingerprint(self) -> str:
@@ -142,8 +145,9 @@ class OpenAILM(_Served):
             If some requests got no answer.
         """
         if self._reader is not None:
-            context = int(self.card.get("max_model_len") or 2**20) - 1  # one token is written
-            return score(self._reader, prompts, continuations, context, self._run)
+            context = self.card.get("max_model_len")
+            context = context if isinstance(context, int) and context > 1 else 2**20
+            return score(self._reader, prompts, continuations, context - 1, self._run)
         texts = [self._text(prompt) for prompt in prompts]
         pairs = [
             ("", text) if continuations is None else (text, continuation)
@@ -296,20 +300,27 @@ def _unscored() -> TokenLogprobs:
 def _written(said: Any, n: int) -> Generation:  # noqa: ANN401
     choices = _choices(said, n)
     return Generation(
-        tuple(str(choice["text"]) for choice in choices),
-        tuple(str(choice.get("finish_reason") or "stop") for choice in choices),
+        tuple(_text(choice["text"]) for choice in choices),
+        tuple(_text(choice.get("finish_reason") or "stop") for choice in choices),
     )
 
 
 def _said(said: Any, n: int) -> Generation:  # noqa: ANN401
     choices = _choices(said, n)
     return Generation(
-        tuple(choice["message"].get("content") or "" for choice in choices),
+        tuple(_text(choice["message"].get("content") or "") for choice in choices),
         tuple(
-            "refusal" if choice["message"].get("refusal") else str(choice["finish_reason"])
+            "refusal" if choice["message"].get("refusal") else _text(choice["finish_reason"])
             for choice in choices
         ),
     )
+
+
+def _text(said: object) -> str:
+    """Return text of an answer; what is no character of Unicode (half a pair) is replaced."""
+    if not isinstance(said, str):
+        raise TypeError("no text")
+    return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _choices(said: Any, n: int) -> list[Any]:  # noqa: ANN401
@@ -328,12 +339,15 @@ def _foretold(said: Any) -> _Tokens | None:  # noqa: ANN401
     count = int(said["usage"]["prompt_tokens"])
     ids = choice.get("prompt_token_ids") or [-1] * count
     numbers = [np.nan if number is None else number for number in told["token_logprobs"][:count]]
-    return told["tokens"][:count], np.array(ids, np.int64), np.array(numbers, np.float32)
+    tokens = [_text(token) for token in told["tokens"][:count]]
+    if not len(tokens) == len(ids) == len(numbers) == count:
+        raise ValueError("not one number a token")
+    return tokens, np.array(ids, np.int64), np.array(numbers, np.float64).astype(np.float32)
 
 
 def _vectors(said: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
     rows = sorted(said["data"], key=lambda row: int(row["index"]))
     points = np.array([row["embedding"] for row in rows], np.float64)
-    if points.ndim != 2:
+    if points.ndim != 2 or not (np.abs(points) < _LARGEST).all():
         raise ValueError("not a table of numbers")
     return points

@@ -31,6 +31,7 @@ LONGEST_WAIT = 120.0  # seconds; a server that asks for more is given up
 FIRST_WAIT = 0.5
 _PASSING = {408, 409, 425, 429}
 _FATAL = {401, 402, 403, 404}
+_BROKEN = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,9 @@ class Bill:
             self._held += most
         return most
 
-    def settle(self, held: float, used: Mapping[str, Any] | None, *, again: bool) -> None:
-        """Return what was set aside; count what was used, when there was an answer."""
-        read, written = (
-            int((used or {}).get(kind) or 0) for kind in ("prompt_tokens", "completion_tokens")
-        )
+    def settle(self, held: float, used: object, *, again: bool) -> None:
+        """Return what was set aside; count what the server says was used."""
+        read, written = (_count(used, kind) for kind in ("prompt_tokens", "completion_tokens"))
         with self._changed:
             before = self.usage
             self.usage = Usage(
@@ -216,7 +215,8 @@ class Server:
         path : str
         bodies : sequence of mappings
         read : function of a JSON value
-            A KeyError, IndexError, TypeError or ValueError says that the answer is broken.
+            A KeyError, IndexError, TypeError, ValueError, AttributeError or OverflowError says
+            that the answer is broken.
 
         Raises
         ------
@@ -307,12 +307,14 @@ class Server:
             raise _Trouble(where, again=True, gone=True) from None
         except httpx.TransportError as error:
             raise _Trouble(f"the answer broke off ({_kind(error)})", again=True) from None
-        except ValueError:
+        except httpx.DecodingError:
+            raise _Trouble("the answer cannot be unpacked", again=True) from None
+        except (ValueError, RecursionError):
             raise _Trouble("the answer is not JSON", again=True) from None
         raise self._refused(response)
 
     def _refused(self, response: httpx.Response) -> _Trouble:
-        said = self._hidden(_message(response))
+        said = _short(self._hidden(_message(response)))
         status = response.status_code
         reason = f"HTTP {status}" + (f", {said}" if said else "")
         if status in _FATAL or "insufficient_quota" in response.text:
@@ -333,10 +335,16 @@ class Server:
 def _read(said: Any, read: Callable[[Any], T]) -> T:  # noqa: ANN401
     try:
         return read(said)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except _BROKEN as error:
         raise _Trouble(
             f"the answer lacks what it should hold ({_kind(error)})", again=True
         ) from None
+
+
+def _count(used: object, kind: str) -> int:
+    """Return how many tokens were used, as a server says; 0 where it says no number."""
+    said = used.get(kind) if isinstance(used, Mapping) else None
+    return max(0, said) if isinstance(said, int) else 0
 
 
 def _at_most(body: Mapping[str, Any]) -> tuple[int, int]:
@@ -347,15 +355,20 @@ def _at_most(body: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _message(response: httpx.Response) -> str:
-    """Return what a server says of an error, on one short line."""
+    """Return what a server says of an error."""
     text = response.text
     try:
         told = response.json()
         told = told.get("error", told)
         text = str(told.get("message", told) if isinstance(told, dict) else told)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         pass  # not JSON: the text itself
-    return " ".join(text.split())[:200]
+    return text
+
+
+def _short(text: str) -> str:
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(line.split())[:200]
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -368,7 +381,7 @@ def _retry_after(value: str | None) -> float | None:
         pass  # then it is a date
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

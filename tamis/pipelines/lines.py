@@ -13,7 +13,6 @@ __all__ = ["Lines", "Place"]
 Place = tuple[str | int, ...]
 
 _MOST_NODES = 100_000
-_LONGEST_MESSAGE = 1000
 
 
 class Lines:
@@ -37,7 +36,7 @@ class Lines:
             raise
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             # What PyYAML lets through: `2001-13-45`, `!!bool x`, a list that holds itself.
-            said = _shown(str(error) or type(error).__name__)
+            said = str(error) or type(error).__name__
             raise RecipeError(f"{path}: not YAML that can be read ({said})") from None
 
     def __eq__(self, other: object) -> bool:
@@ -60,7 +59,7 @@ class Lines:
         while at and at not in self._line:
             at = at[:-1]
         line = f", line {self._line[at]}" if at else ""
-        return RecipeError(f"{self.path}{line}: {_shown(message)}")
+        return RecipeError(f"{self.path}{line}: {message}")
 
     def explained(
         self, error: ValidationError, known: Mapping[str | int, Iterable[str]]
@@ -92,7 +91,7 @@ class Lines:
                 here = (*place, key.value)
                 if here in self._line:
                     raise RecipeError(
-                        f"{self.path}, line {line}: '{_shown(key.value)}' stands twice "
+                        f"{self.path}, line {line}: '{key.value}' stands twice "
                         f"(first in line {self._line[here]}); keep one"
                     )
                 self._line[here] = line
@@ -100,16 +99,6 @@ class Lines:
         elif isinstance(node, yaml.SequenceNode):
             for number, value in enumerate(node.value):
                 self._note(value, (*place, number))
-
-
-def _shown(message: str) -> str:
-    r"""Return a message as one line of a screen, whatever it quotes.
-
-    >>> _shown("no method 'cle\nan\x1b[31m'")
-    "no method 'cle an [31m'"
-    """
-    line = "".join(char if char.isprintable() else " " for char in message[: _LONGEST_MESSAGE + 1])
-    return line if len(message) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
 
 
 def _as_clause(message: str) -> str:

@@ -53,8 +53,8 @@ def faulty(script):
                 self.connection.close()
                 return
             leave.wait(reply.silence)
-            text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
-            data = text.encode()
+            text = reply.body if isinstance(reply.body, str | bytes) else json.dumps(reply.body)
+            data = text.encode() if isinstance(text, str) else text
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
