@@ -18,6 +18,7 @@ from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
 from tamis.selectors.kcenter import covering
 from tamis.selectors.selection import Selection
+from tamis.selectors.sharded import check_shards
 
 __all__ = ["Coreset"]
 
@@ -43,6 +44,8 @@ class Coreset(Selector):
         What part of the task is kept where no `k` is given, rounded down, but one at least.
     seed : int
         Of k-means.
+    shards : int, optional
+        As in `KCenter`.
 
     Notes
     -----
@@ -68,8 +71,10 @@ class Coreset(Selector):
     clusters: int = 100
     share: float = 0.1
     seed: int = 0
+    shards: int | None = None
 
     def __post_init__(self) -> None:
+        check_shards("Coreset", self.shards)
         if self.clusters < 1:
             raise SettingError(f"Coreset: clusters={self.clusters}; give at least 1")
         if not 0 < self.share <= 1:
@@ -79,7 +84,9 @@ class Coreset(Selector):
         rows, points = _directions(pool, self.embedder)
         cluster, of_task = self._task(points)
         kept = max(1, int(self.share * of_task.sum())) if k is None else k
-        chosen = covering(example_ids(pool), rows[of_task], points[of_task], kept)
+        chosen = covering(
+            example_ids(pool), rows[of_task], points[of_task], kept, shards=self.shards
+        )
 
         chosen.reasons[rows[~of_task]] = "not of the target's task"
         clusters = np.full(len(pool), -1)

@@ -24,6 +24,7 @@ from tamis.models.judges import Judge, Ratings, judge_of, unrated
 from tamis.models.losses import lm_of
 from tamis.selectors.base import Selector
 from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.sharded import check_shards, sharded_diverse, shards_of
 
 __all__ = ["DEITA", "PromptLength"]
 
@@ -63,6 +64,9 @@ class DEITA(Selector):
         last state of LLaMA-1-13B.
     most : float
         The highest cosine of two kept examples.
+    shards : int, optional
+        Filter in two rounds: as many parts of the pool, at once, then what is left of them (see
+        `tamis.selectors.sharded`). By default the choice is exact.
 
     Notes
     -----
@@ -90,8 +94,10 @@ class DEITA(Selector):
     quality: Judge | str = "bundled"
     embedder: Embedder | str = "bundled"
     most: float = 0.9
+    shards: int | None = None
 
     def __post_init__(self) -> None:
+        check_shards("DEITA", self.shards)
         if not -1 <= self.most <= 1:
             raise SettingError(f"DEITA: most={self.most} is no cosine; give one from -1 to 1")
 
@@ -105,9 +111,11 @@ class DEITA(Selector):
 
         ids = example_ids(pool)
         by = id_texts(ids).take(pa.array(like, mask=like < 0))
-        for row in np.flatnonzero(like >= 0).tolist():
-            reasons[row] = f"like {by[row].as_py()}, which is kept (cosine {similarity[row]:.2f})"
         reasons[indices] = KEPT
+        kept = reasons[like] == KEPT
+        for row in np.flatnonzero(like >= 0).tolist():
+            which = "which is kept" if kept[row] else "which is like one that is kept"
+            reasons[row] = f"like {by[row].as_py()}, {which} (cosine {similarity[row]:.2f})"
         signals = {
             "complexity": found.complexity, "quality": found.quality, "turns": found.turns,
             "similarity": similarity, "like": by,
@@ -133,8 +141,13 @@ class DEITA(Selector):
         scores[np.setdiff1d(scored, rows[able])] = np.nan
         best = np.flatnonzero(able)
         best = best[np.argsort(-scores[rows[best]], kind="stable")]  # ties stay in order of ids
-        found = diverse(points[best], self.most, k or len(best))
-        rows = rows[best]
+        rows, points, k = rows[best], points[best], k or len(best)
+        if self.shards is None:
+            found = diverse(points, self.most, k)
+        else:
+            shards = shards_of(example_ids(pool)[rows], self.shards)
+            found, outdone = sharded_diverse(points, shards, self.most, k)
+            reasons[rows[outdone]] = f"score below those of {k} others of its shard"
         like[rows] = np.where(found.like < 0, -1, rows[found.like])
         similarity[rows] = found.similarity
         return rows[found.picks], like, similarity

@@ -16,6 +16,7 @@ from tamis.models.base import Embedder
 from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
 from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.sharded import check_shards, sharded_cover, shards_of
 
 __all__ = ["KCenter", "covering"]
 
@@ -34,6 +35,10 @@ class KCenter(Selector):
     seed : int, optional
         Start at an example drawn with this seed, as MoDS does. By default, start at
         the one nearest to the mean, and nothing is drawn.
+    shards : int, optional
+        Choose in two rounds: within as many parts of the pool, at once, then among what they
+        chose (see `tamis.selectors.sharded`). A dropped example can then have a higher score
+        than a kept one. By default the choice is exact.
 
     Notes
     -----
@@ -54,11 +59,15 @@ class KCenter(Selector):
     name: ClassVar[str] = "kcenter"
     embedder: Embedder | str = "bundled"
     seed: int | None = None
+    shards: int | None = None
+
+    def __post_init__(self) -> None:
+        check_shards("KCenter", self.shards)
 
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         assert k is not None
         rows, points = points_by_id(pool, self.embedder)
-        return covering(example_ids(pool), rows, points, k, seed=self.seed)
+        return covering(example_ids(pool), rows, points, k, seed=self.seed, shards=self.shards)
 
 
 def covering(
@@ -68,6 +77,7 @@ def covering(
     k: int,
     *,
     seed: int | None = None,
+    shards: int | None = None,
 ) -> Selection:
     """Choose `k` of `rows` by k-center, or all where they are fewer.
 
@@ -80,7 +90,7 @@ def covering(
     points : float array of shape (m, d)
         Their vectors.
     k : int
-    seed : int, optional
+    seed, shards : int, optional
         As in `KCenter`.
 
     Returns
@@ -88,7 +98,11 @@ def covering(
     Selection
         Rows that are not among `rows` have no score; their reason is 'no embedding'.
     """
-    found = cover(points, min(k, len(rows)), _first(points, ids[rows], seed))
+    k, first = min(k, len(rows)), _first(points, ids[rows], seed)
+    if shards is None:
+        found = cover(points, k, first)
+    else:
+        found = sharded_cover(points, shards_of(ids[rows], shards), k, first)
 
     indices = rows[found.picks]
     scores, covered_by = np.full(len(ids), np.nan), np.full(len(ids), -1)
