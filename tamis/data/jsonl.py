@@ -36,6 +36,8 @@ _UNSURE_DEPTH = 1000  # at some 10,000 Arrow's parser overruns the stack
 _TORN = 16  # characters of a word, number or escape that the end of the window may have torn
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE = re.compile(r"[ \t\r\n]*")
+_NULL = re.compile(rb"\n[ \t\r]*null")  # a line that Arrow takes for a row of nulls; before
+_FIRST_NULL = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*null")  # all others it crashes on it
 _OPEN_LINE = re.compile(rb"[^\n]*[{\[,][ \t\r]*\n")
 
 
@@ -101,6 +103,8 @@ def _at_once(chunk: Lines, schema: pa.Schema) -> Iterator[Piece]:
 def _table(data: bytes, schema: pa.Schema) -> pa.Table | None:
     """Parse whole lines at once; None where that fails or is not to be trusted."""
     if b"\0" in data or _may_hold_nan(data) or _may_be_deep(data) or not _is_text(data):
+        return None
+    if _FIRST_NULL.match(data) or _NULL.search(data):
         return None
     known = pa.schema([column for column in schema if _native(column.type)])
     try:

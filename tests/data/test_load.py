@@ -282,6 +282,7 @@ def test_a_chunk_at_once_gives_what_line_by_line_gives(tmp_path_factory, values)
         (b"\0" * 20, "NUL bytes"),
         (b'["to be"]', "not an object"),
         (b"17", "not an object"),
+        (b"null", "not an object"),
         (b'{"text": "\\ud83d"}', "half a surrogate pair, which is no text"),
         (b'{"text": ' + b"[" * 70 + b"]" * 70 + b"}", "nested more than 64 deep"),
         (b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested more than 64 deep"),
@@ -494,6 +495,7 @@ def test_lines_are_cut_the_same_however_bytes_come(pieces, data):
             b"one\n{}x\n",
             r"a.jsonl: no row can be used, 2 set aside; the first, line 1: not JSON \(expecting v",
         ),
+        ("a.jsonl", b"null", r"no row can be used, 1 set aside; the first, line 1: not an object"),
         ("a.parquet", b"x", "a.parquet: no row can be used, 1 set aside; the first: not a Parquet"),
         ("a.jsonl.gz", b"no gzip", r"can be used, 1 set aside; the first, line 1: damaged .gz"),
         ("a.jsonl", b'{"q": 1, "a": 2}\n', "a.jsonl: no prompt, response or text among the columns"
