@@ -1,19 +1,32 @@
-"""Run every benchmark beside its peers, one after the other: `python -m benchmarks [NAME …]`.
+"""Measure tamis beside its peers: `python -m benchmarks [NAME …]`, or `make bench` for all.
 
-Each prints a table of its own. A peer gets an environment of its own under `.benchmarks/`,
-made when it is first needed; one that does not run is listed with its error. `kills` and
-`readers`, which take long and compare nothing, run when they are named; so do `findings` and
-`summary_vectors`, which need data of their own.
+What is found is kept, and `docs/benchmarks.md` written from all that is kept: names may be
+measured one by one. The files of this folder that compare nothing print tables of their own,
+as `python -m benchmarks.NAME`.
 """
 
-import runpy
 import sys
-from pathlib import Path
+import time
+from importlib import import_module
 
-APART = {"__init__", "__main__", "common", "findings", "kills", "readers", "summary_vectors"}
-NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in APART)
+from benchmarks.results import keep, shown, write_page
 
-for name in sys.argv[1:] or NAMES:
-    print(f"== {name}", flush=True)
-    sys.argv = [name]
-    runpy.run_path(str(Path(__file__).with_name(f"{name}.py")), run_name="__main__")
+BESIDE = ["dsir", "minhash", "kcenter", "knn", "shapley", "rouge", "scoring", "compression"]
+
+
+def main(names: list[str]) -> None:
+    """Measure the benchmarks `names`, print what they find, and write the page."""
+    if unknown := [name for name in names if name not in BESIDE]:
+        sys.exit(f"no benchmark beside peers: {', '.join(unknown)}; give some of {BESIDE}")
+    for name in names or BESIDE:
+        print(f"== {name}", flush=True)
+        started, rows = time.perf_counter(), []
+        for row in import_module(f"benchmarks.{name}").rows():
+            rows.append(row)
+            print(shown(row), flush=True)
+        keep(name, rows, (time.perf_counter() - started) / 60)
+        write_page(BESIDE)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,6 +1,6 @@
-"""Prompt compression beside llmlingua: its time, and the tokens that both keep.
+"""Prompt compression beside llmlingua, and beside one forward pass; the tokens that both keep.
 
-    python -m benchmarks.compression                  # where tamis[models] is installed
+    python -m benchmarks.compression
     python -m benchmarks.compression --tokens 8000 --rates 0.5 --model FOLDER
 
 By default the model has GPT-2's shape (124 million parameters) and random weights, which are
@@ -14,73 +14,134 @@ be 1, and for the default it is not meant to be.
 
 import argparse
 import json
-import subprocess
-import sys
+import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
 import tamis
-from benchmarks.common import answer, environment
-from benchmarks.scoring import MAKE
+from benchmarks.common import OURS, answer, environment, in_turns
+from benchmarks.results import Row, shown
 from tamis.data import formats
 
-PEER = ("torch", "transformers==4.55.0", "llmlingua==0.2.2")
+POOL = "data/instructions.jsonl.zst"
+PEER = ("torch==2.13.0", "transformers==4.55.0", "llmlingua==0.2.2")
 QUESTION = "Which of these tasks asks for a list?"
+ALL = ("pass", "reference", "default")
+TASKS = (
+    ("llmlingua", 2000, (0.5, 0.25, 0.1), ALL),
+    ("llmlingua", 8000, (0.5,), ("pass", "default")),
+    ("longllmlingua", 2000, (0.5,), ("default",)),
+)
+
+Task = tuple[str, int, Sequence[float], Sequence[str]]
+Ways = dict[str, list[dict[str, Any]]]
 
 
 def main() -> None:
-    """Print seconds, tokens through the model and agreement, for each length and rate."""
+    """Print what is found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pool", default="data/instructions.jsonl.zst")
+    parser.add_argument("--pool", default=POOL)
     parser.add_argument("--model", help="a folder; default: GPT-2's shape, random weights")
-    parser.add_argument("--tokens", type=int, nargs="+", default=[2000, 8000])
+    parser.add_argument("--tokens", type=int, nargs="+")
     parser.add_argument("--rates", type=float, nargs="+", default=[0.5, 0.25, 0.1])
     parser.add_argument("--methods", nargs="+", default=["llmlingua", "longllmlingua"])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--peer", help="a Python that has llmlingua; default: made on the spot")
-    arguments = parser.parse_args()
-    peer = arguments.peer or environment("llmlingua", *PEER)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    asked = [(one, n, given.rates, ALL) for n in given.tokens or () for one in given.methods]
+    for row in rows(asked or TASKS, given.pool, given.model, given.rounds, given.threads):
+        print(shown(row), flush=True)
+
+
+def rows(
+    tasks: Sequence[Task] = TASKS,
+    pool: str = POOL,
+    model: str | None = None,
+    rounds: int = 2,
+    threads: int | None = None,
+) -> Iterator[Row]:
+    """Measure each task's rates: seconds beside llmlingua's and beside one pass."""
+    own = environment("tamis", *OURS)
     with tempfile.TemporaryDirectory() as folder:
-        model, texts = _model(Path(folder), arguments.pool, arguments.model)
-        prompts = Path(folder) / "prompts.json"
-        for tokens in arguments.tokens:
-            contexts = _contexts(texts, model, tokens)
-            given = [
-                {"contexts": contexts, "question": QUESTION, "rate": rate}
-                for rate in arguments.rates
-            ]
+        held = tamis.load(pool, progress=False).with_format("arrow")[:2000]
+        texts = formats.fields(held).text.to_pylist()
+        words, made, prompts = (Path(folder) / name for name in ("texts.json", "model", "prompts"))
+        words.write_text(json.dumps(texts))
+        lengths = answer(own, "peers/make_model.py", made, words)["tokens"]
+        for method, tokens, rates, ways in tasks:
+            contexts = _first(texts, lengths, tokens)
+            given = [{"contexts": contexts, "question": QUESTION, "rate": rate} for rate in rates]
             prompts.write_text(json.dumps(given))
-            for method in arguments.methods:
-                print(f"{method}, prompts of about {tokens:,} tokens", flush=True)
-                _compare(peer, model, prompts, method, arguments.rates, arguments.threads)
+            rest = (model or made, prompts, method)
+            ours, theirs, error = in_turns(
+                rounds,
+                lambda rest=rest, ways=ways: _ours(own, rest, ways, threads or os.cpu_count()),
+                lambda rest=rest: _theirs(rest, threads or os.cpu_count()),
+            )
+            for number, rate in enumerate(rates):
+                yield from _found(
+                    method, tokens, rate, _of(ours, number), _of(theirs, number), error
+                )
 
 
-def _compare(
-    peer: str | Path, model: Path, prompts: Path, method: str, rates: list[float], threads: int
-) -> None:
-    script = "peers/run_tamis_compression.py"
-    theirs = answer(peer, "peers/run_llmlingua.py", model, prompts, method, threads)["results"]
-    ways = {
-        way: answer(sys.executable, script, model, prompts, method, way, threads)["results"]
-        for way in ("pass", "reference", "default")
+def _ours(own: Path, rest: Sequence[object], ways: Sequence[str], threads: int | None) -> Ways:
+    script, (model, prompts, method) = "peers/run_tamis_compression.py", rest
+    return {
+        way: answer(own, script, model, prompts, method, way, threads)["results"] for way in ways
     }
-    for number, rate in enumerate(rates):
-        _print(rate, "llmlingua", theirs[number], None)
-        _print(rate, "one pass", ways["pass"][number], None)
-        for way in ("reference", "default"):
-            mine = ways[way][number]
-            _print(rate, f"tamis {way}", mine, _agreement(theirs[number]["text"], mine["text"]))
 
 
-def _print(rate: float, way: str, result: dict[str, Any], agreement: float | None) -> None:
-    same = "" if agreement is None else f", agreement {agreement:.4f}"
-    print(
-        f"  rate {rate:<4} {way:15} {result['seconds']:6.1f} s, "
-        f"{result['model_tokens']:6,} tokens through the model{same}",
-        flush=True,
+def _theirs(rest: Sequence[object], threads: int | None) -> Ways:
+    python = environment("llmlingua", *PEER)
+    return {"peer": answer(python, "peers/run_llmlingua.py", *rest, threads)["results"]}
+
+
+def _of(runs: list[Ways], number: int) -> Ways:
+    """Return each way's results for one prompt, a result a round."""
+    ways = runs[0] if runs else {}
+    return {way: [run[way][number] for run in runs] for way in ways}
+
+
+def _found(
+    method: str, tokens: int, rate: float, ours: Ways, theirs: Ways, error: str
+) -> Iterator[Row]:
+    size = f"about {tokens:,} tokens to {rate:g}"
+    read = {way: f"{found[0]['model_tokens']:,}" for way, found in {**ours, **theirs}.items()}
+    alike = [
+        f"{name}, {_agreement(theirs['peer'][0]['text'], ours[way][0]['text']):.2%} of the words "
+        "that it keeps"
+        for way, name in (("reference", "in its reference setting"), ("default", "by default"))
+        if theirs and way in ours
+    ]
+    through = f"tokens through the model: {read['default']}"
+    yield Row(
+        what=method,
+        size=size,
+        peer=PEER[-1].replace("==", " "),
+        unit="s",
+        tamis=_seconds(ours["default"]),
+        theirs=_seconds(theirs.get("peer", [])),
+        note="; ".join([through + "".join(f", its {n}" for n in [read.get("peer")] if n), *alike]),
+        error=error,
     )
+    if "pass" in ours:
+        yield Row(
+            what=method,
+            size=size,
+            peer="one forward pass",
+            unit="s",
+            tamis=_seconds(ours["default"]),
+            theirs=_seconds(ours["pass"]),
+            wanted=1 / 1.2,
+            note=f"{through}, its {read['pass']}",
+        )
+
+
+def _seconds(results: Sequence[dict[str, Any]]) -> list[float]:
+    return [one["seconds"] for one in results]
 
 
 def _agreement(theirs: str, mine: str) -> float:
@@ -90,33 +151,14 @@ def _agreement(theirs: str, mine: str) -> float:
     return sum(block.size for block in matched) / max(1, len(a))
 
 
-def _model(folder: Path, pool: str, model: str | None) -> tuple[Path, list[str]]:
-    rows = tamis.load(pool, progress=False).with_format("arrow")[:2000]
-    texts = formats.fields(rows).text.to_pylist()
-    if model is not None:
-        return Path(model), texts
-    words, made = folder / "texts.json", folder / "model"
-    words.write_text(json.dumps(texts))
-    subprocess.run([sys.executable, "-c", MAKE, made, words], check=True)
-    settings = made / "tokenizer_config.json"  # as transformers 4 names a tokenizer's class
-    told = json.loads(settings.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
-    settings.write_text(json.dumps(told))
-    written = made / "tokenizer.json"  # llmlingua decodes what it keeps
-    spelt = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
-    written.write_text(json.dumps(json.loads(written.read_text()) | {"decoder": spelt}))
-    return made, texts
-
-
-def _contexts(texts: list[str], model: Path, tokens: int) -> list[str]:
+def _first(texts: Sequence[str], lengths: Sequence[int], tokens: int) -> list[str]:
     """Return the first of the texts that together have so many tokens."""
-    lm = tamis.models.load(f"transformers:{model}", device="cpu")
-    held: list[str] = []
-    total = 0
-    for text in texts:
+    held, total = [], 0
+    for text, length in zip(texts, lengths, strict=True):
         if total >= tokens:
             break
         held.append(text)
-        total += len(lm.tokenizer(text)["input_ids"])
+        total += length
     return held
 
 

@@ -16,16 +16,21 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from datasets import Dataset
 
 import tamis
-from benchmarks.common import answer, environment, spread
+from benchmarks.common import answer, environment, in_turns
+from benchmarks.results import Row, shown
 from tamis.data import formats
 from tamis.selectors import Deduplicate
 
+POOL = "data/instructions.jsonl.zst"
 PEERS = {
     "rensa": ("rensa==0.5.0",),
     "datasketch": ("datasketch==2.0.0",),
@@ -38,30 +43,56 @@ PEERS = {
     ),
 }
 NGRAM, NEAR = 5, 0.8
-LEVELS = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+LEAST = 0.6  # Jaccard similarity of a planted pair, about
 
 
 def main() -> None:
-    """Print speeds and what each found."""
+    """Print what is found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pool", default="data/instructions.jsonl.zst")
+    parser.add_argument("--pool", default=POOL)
     parser.add_argument("--rows", type=int, help="the first rows of the pool alone")
     parser.add_argument("--copied", type=float, default=0.3, help="share of texts with a copy")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     arguments = parser.parse_args()
+    for row in rows(*vars(arguments).values()):
+        print(shown(row), flush=True)
+
+
+def rows(
+    pool: str = POOL,
+    n: int | None = None,
+    copied: float = 0.3,
+    rounds: int = 3,
+    peers: Sequence[str] = tuple(PEERS),
+) -> Iterator[Row]:
+    """Measure the speed of each peer, and what it finds."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TAMIS_HOME"] = str(Path(folder) / "home")
-        texts, similarity = _planted(_distinct(arguments.pool, arguments.rows), arguments.copied)
+        texts, similarity = _planted(_distinct(pool, n), copied)
         path = Path(folder) / "texts.jsonl"
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
         megabytes = sum(map(len, texts)) / 1e6
-        print(f"{len(texts):,} rows, {megabytes:.1f} MB, {arguments.rounds} rounds; MB/s a core")
-        ours = _run("tamis", texts, path, arguments.rounds)
-        _print("tamis", ours, ours, len(texts), megabytes, similarity)
-        for peer in arguments.peers:
-            runs = _run(peer, texts, path, arguments.rounds)
-            _print(peer, runs, ours, len(texts), megabytes, similarity)
+        held = tamis.load(pa.table({"text": texts}), progress=False)
+        Deduplicate(near=NEAR).select(held, progress=False)  # compiles
+        for peer in peers:
+            ours, theirs, error = in_turns(
+                rounds, lambda: _tamis(held), lambda peer=peer: _peer(peer, path)
+            )
+            found = [_found(run["dropped"], len(texts), similarity) for run in ours + theirs[:1]]
+            yield Row(
+                what="near-duplicates",
+                size=f"{len(texts):,} rows, {megabytes:.1f} MB",
+                peer=PEERS[peer][0].replace("==", " ").replace("[io]", ""),
+                unit="MB/s a core",
+                tamis=[megabytes / run["seconds"] for run in ours],
+                theirs=[megabytes / run["seconds"] for run in theirs],
+                least=30 if peer == "rensa" else None,
+                note=", ".join(
+                    [f"tamis finds {found[0]}", *(f"it {said}" for said in found[rounds:])]
+                ),
+                error=error,
+            )
 
 
 def _distinct(source: str, rows: int | None) -> list[str]:
@@ -81,7 +112,7 @@ def _planted(originals: list[str], copied: float) -> tuple[list[str], np.ndarray
     vocabulary = np.array(sorted({word for text in originals for word in text.split()}))
     copies, similarity = [], []
     for text in originals[: int(copied * len(originals))]:
-        words, level = text.split(), draw.uniform(LEVELS[0], 1)
+        words, level = text.split(), draw.uniform(LEAST, 1)
         changes = round((len(words) - NGRAM) * (1 - level) / (1 + level) / NGRAM)
         for place in draw.choice(len(words), changes, replace=False):
             words[place] = draw.choice(vocabulary)
@@ -96,44 +127,24 @@ def _shingles(text: str) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + NGRAM]) for i in range(len(words) - NGRAM + 1)}
 
 
-def _run(tool: str, texts: list[str], path: Path, rounds: int) -> list[dict]:
-    if tool != "tamis":
-        python = environment(tool, *PEERS[tool])
-        return [answer(python, f"peers/run_{tool}.py", path) for _ in range(rounds)]
-    pool = tamis.load(pa.table({"text": texts}), progress=False)
-    Deduplicate(near=NEAR).select(pool, progress=False)  # compiles
-    runs = []
-    for _ in range(rounds):
-        started = time.process_time()
-        picked = Deduplicate(near=NEAR).select(pool, progress=False)
-        seconds = time.process_time() - started
-        runs.append({"seconds": seconds, "dropped": np.flatnonzero(~picked.kept).tolist()})
-    return runs
+def _tamis(pool: Dataset) -> dict[str, Any]:
+    started = time.process_time()
+    picked = Deduplicate(near=NEAR).select(pool, progress=False)
+    seconds = time.process_time() - started
+    return {"seconds": seconds, "dropped": np.flatnonzero(~picked.kept).tolist()}
 
 
-def _print(
-    tool: str,
-    runs: list[dict],
-    ours: list[dict],
-    rows: int,
-    megabytes: float,
-    similarity: np.ndarray,
-) -> None:
-    rates = [megabytes / run["seconds"] for run in runs]
-    ratios = [run["seconds"] / our["seconds"] for run, our in zip(runs, ours, strict=True)]
-    print(f"  {tool:11} {spread(rates):24} tamis is {spread(ratios)} times as fast")
-    dropped = np.zeros(rows, bool)
-    dropped[runs[0]["dropped"]] = True
-    found = dropped[: len(similarity)] | dropped[rows - len(similarity) :]
-    shares = []
-    for least, most in zip(LEVELS, (*LEVELS[1:], 1.01), strict=True):
-        level = (similarity >= least) & (similarity < most)
-        shares.append(f"{found[level].mean():.3f} from {least:g} ({level.sum()})")
-    print(f"    found, by similarity: {', '.join(shares)}")
-    print(
-        f"    recall at {NEAR:g}: {found[similarity >= NEAR].mean():.4f}; "
-        f"dropped below it: {int(found[similarity < NEAR].sum())}"
-    )
+def _peer(peer: str, path: Path) -> dict[str, Any]:
+    return answer(environment(peer, *PEERS[peer]), f"peers/run_{peer}.py", path)
+
+
+def _found(dropped: list[int], n: int, similarity: np.ndarray) -> str:
+    """Say what share of the pairs at least so near is found, and how many of the others."""
+    flags = np.zeros(n, bool)
+    flags[dropped] = True
+    found = flags[: len(similarity)] | flags[n - len(similarity) :]
+    near = similarity >= NEAR
+    return f"{found[near].mean():.2%} of pairs from {NEAR:g} and {found[~near].sum()} below"
 
 
 if __name__ == "__main__":

@@ -1,71 +1,91 @@
-"""Shapley values beside pyDVL, on the same vectors and labels, and how they grow.
+"""Exact nearest-neighbour Shapley values beside pyDVL and opendataval, and how tamis' grow.
 
     python -m benchmarks.shapley
     python -m benchmarks.shapley --peers         # tamis alone
-    python -m benchmarks.shapley --grow 10000 100000
+    python -m benchmarks.shapley --grow 10000 100000 --sampled
 
-Exact values for 5 nearest neighbours. Truncated Monte-Carlo and Beta values are tamis' own,
-of 1,000 points (pyDVL, which trains a classifier for each set, did not end in 90 seconds).
-Seconds are those on the wall.
+Of 5 nearest neighbours, on the same vectors and labels. Truncated Monte-Carlo and Beta values
+(`--sampled`) are tamis' own, of 1,000 points: pyDVL, which trains a classifier for each set,
+did not end in 90 seconds. opendataval asks for a torch of 2023, which is left out: it runs on
+a newer one. Seconds are those on the wall.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import answer, environment, spread
+from benchmarks.common import answer, environment, in_turns
+from benchmarks.results import Row, shown
 from tamis.kernels.knn_shapley import knn_shapley
 from tamis.kernels.linear import Lesson, principal
 from tamis.kernels.semivalues import estimate, places, weights
 from tamis.selectors.data_shapley import play_of
 
-PEERS = {"pydvl": ("pydvl==0.10.0",)}
-K, CLASSES = 5, 4
+PEERS = {"pydvl": ("pydvl==0.10.0",), "opendataval": ("torch==2.13.0",)}
+BARE = {
+    "opendataval": {
+        "bare": ["opendataval==1.3.0"],
+        "without": ["torch", "torchvision", "pykeops", "numpy", "pandas"],
+    }
+}
+K, CLASSES, DIMENSIONS = 5, 4, 64
 
 
 def main() -> None:
-    """Print seconds, and how far values are apart."""
+    """Print what is found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=5000)
-    parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--dimensions", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
-    parser.add_argument("--grow", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--grow", type=int, nargs="*", default=[])
+    parser.add_argument("--sampled", action="store_true")
     arguments = parser.parse_args()
-    knn_shapley(*_task(100, 20, arguments.dimensions), K)  # compiles
-    _exact(arguments)
-    for rows in arguments.grow:
-        task = _task(rows, arguments.queries, arguments.dimensions)
-        print(f"  {rows:>9,} rows  {_seconds(lambda task=task: knn_shapley(*task, K)):.2f} s")
-    for name, sizes in (("shapley", weights(1000)), ("beta(16, 1)", weights(1000, 16, 1))):
-        _sampled(name, sizes, arguments.dimensions)
+    for row in rows(arguments.rows, arguments.rounds, arguments.peers):
+        print(shown(row), flush=True)
+    for n in arguments.grow:
+        task = _task(n, 500, DIMENSIONS)
+        print(f"  {n:>9,} rows  {_seconds(lambda task=task: knn_shapley(*task, K)):.2f} s")
+    if arguments.sampled:
+        for name, sizes in (("shapley", weights(1000)), ("beta(16, 1)", weights(1000, 16, 1))):
+            _sampled(name, sizes, DIMENSIONS)
 
 
-def _exact(arguments: argparse.Namespace) -> None:
-    task = _task(arguments.rows, arguments.queries, arguments.dimensions)
-    print(
-        f"exact, {arguments.rows:,} rows of {arguments.dimensions}, "
-        f"{arguments.queries} target rows; seconds"
-    )
-    ours = [_seconds(lambda: knn_shapley(*task, K)) for _ in range(arguments.rounds)]
-    print(f"  tamis  {spread(ours)}")
+def rows(n: int = 5000, rounds: int = 3, peers: Sequence[str] = tuple(PEERS)) -> Iterator[Row]:
+    """Measure the values of `n` points for 500, and how far apart they are."""
+    knn_shapley(*_task(100, 20, DIMENSIONS), K)  # compiles
+    task = _task(n, 500, DIMENSIONS)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "task.npz"
-        names = ("points", "labels", "queries", "answers")
-        np.savez(path, **dict(zip(names, task, strict=True)))
-        for peer in arguments.peers:
-            python = environment(peer, *PEERS[peer])
-            runs = [answer(python, f"peers/run_{peer}.py", path, "knn", K) for _ in ours]
-            theirs = [run["seconds"] for run in runs]
-            ratios = spread([their / our for their, our in zip(theirs, ours, strict=True)])
-            apart = np.abs(np.load(path.with_name("values.npy")) - knn_shapley(*task, K)[0]).max()
-            print(f"  {peer}  {spread(theirs)}; tamis is {ratios} times as fast")
-            print(f"  values are at most {apart:.1g} apart")
+        np.savez(path, **dict(zip(("points", "labels", "queries", "answers"), task, strict=True)))
+        for peer in peers:
+
+            def theirs(peer: str = peer) -> float:
+                python = environment(peer, *PEERS[peer], **BARE.get(peer, {}))
+                return answer(python, f"peers/run_{peer}.py", path, "knn", K)["seconds"]
+
+            ours, seconds, error = in_turns(
+                rounds, lambda: _seconds(lambda: knn_shapley(*task, K)), theirs
+            )
+            note = ""
+            if seconds:
+                values = np.load(path.with_name("values.npy"))
+                apart = np.abs(values - knn_shapley(*task, K)[0]).max()
+                note = f"values at most {apart:.1g} apart"
+            yield Row(
+                what="exact kNN-Shapley values",
+                size=f"{n:,} x {DIMENSIONS}, 500 target rows",
+                peer=(*PEERS[peer], *BARE.get(peer, {}).get("bare", ()))[-1].replace("==", " "),
+                unit="s",
+                tamis=ours,
+                theirs=seconds,
+                wanted=20 if peer == "pydvl" else None,
+                note=note,
+                error=error,
+            )
 
 
 def _sampled(name: str, sizes: np.ndarray, dimensions: int) -> None:

@@ -12,6 +12,7 @@ os.environ |= {
     "OMP_NUM_THREADS": threads,
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": f"0-{int(threads) - 1}",  # by itself it leaves one core out
     "VLLM_LOGGING_LEVEL": "ERROR",
 }
 
