@@ -15,15 +15,18 @@ import binascii
 from collections import OrderedDict
 from hashlib import blake2b
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
+from datasets.table import MemoryMappedTable
 
 from tamis.data import formats
 from tamis.data.batches import map_batches
+from tamis.data.scratch import roomy
 from tamis.errors import DataError
 
 __all__ = ["batch_ids", "example_ids", "id_array", "id_texts", "ids_of"]
@@ -38,18 +41,34 @@ def example_ids(pool: Dataset) -> npt.NDArray[np.void]:
 
     Notes
     -----
-    The ids of the last four pools asked for are remembered, by their fingerprints.
+    The ids of the last four pools asked for are remembered, by their fingerprints; some rows
+    of one of them are looked up there.
     """
-    fingerprint = pool._fingerprint
+    table, rows = _table_key(pool), pool._indices
+    fingerprint = table if table and rows is None else pool._fingerprint
     if fingerprint not in _known:
-        parts = list(map_batches(pool, batch_ids, label="ids"))
-        ids = np.concatenate([np.empty(0, "V16"), *parts])
+        ids = roomy((len(pool),), "V16")
+        if rows is not None and table in _known:
+            np.take(_known[table], rows.column(0).to_numpy(), out=ids, mode="clip")
+        else:
+            start = 0
+            for part in map_batches(pool, batch_ids, label="ids"):
+                ids[start : start + len(part)] = part
+                start += len(part)
         ids.setflags(write=False)
         _known[fingerprint] = ids
         while len(_known) > _MEMORY:
             _known.popitem(last=False)
     _known.move_to_end(fingerprint)
     return _known[fingerprint]
+
+
+def _table_key(pool: Dataset) -> str:
+    """Return what tells the table that a pool's rows are of from others; '' for one in memory."""
+    table = pool.data
+    if not isinstance(table, MemoryMappedTable):
+        return ""
+    return f"{table.path} {Path(table.path).stat().st_mtime_ns} {table.replays}"
 
 
 def batch_ids(batch: pa.Table) -> npt.NDArray[np.void]:

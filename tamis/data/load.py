@@ -34,6 +34,7 @@ from tamis.data.progress import progress_bar
 from tamis.data.readers import Moved, read_file
 from tamis.data.shapes import Shape, conformed
 from tamis.data.sources import HUB, File, digest, find, hub_rows, in_memory, rows_digest
+from tamis.data.streams import ahead
 from tamis.errors import DataError
 
 __all__ = ["Source", "load", "rejected", "with_forgotten"]
@@ -245,7 +246,7 @@ def _write(
     seen.forget_counts()
     with _Pool(part, schema, strict) as pool:
         fits = True
-        for origin, piece in _pieces(origins, schema, bar):
+        for origin, piece in ahead(_pieces(origins, schema, bar)):
             if not isinstance(piece, Unreadable):
                 seen.see(piece)
                 fits = fits and seen.schema() == schema
@@ -255,7 +256,7 @@ def _write(
         bar.reset()
         schema = seen.schema()
         with _Pool(part, schema, strict) as pool:
-            for origin, piece in _pieces(origins, schema, bar):
+            for origin, piece in ahead(_pieces(origins, schema, bar)):
                 pool.write(origin, piece)
     return pool.rows, pool.aside
 

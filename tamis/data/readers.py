@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tamis.data.jsonl import json_lines, json_values, why_not_text
 from tamis.data.pieces import Columns, Piece, Unreadable, shown
 from tamis.data.shapes import TEXT
-from tamis.data.streams import LARGEST_ROW, Cut, Lines, blocks, line_chunks
+from tamis.data.streams import LARGEST_ROW, Cut, Lines, ahead, blocks, line_chunks
 
 __all__ = ["KINDS", "PACKINGS", "read_file"]
 
@@ -43,7 +43,7 @@ def read_file(
     """
     stream = blocks(path, packing, moved)
     if kind in _TEXT:
-        yield from _TEXT[kind](stream, schema)
+        yield from _TEXT[kind](ahead(stream) if packing else stream, schema)
     elif packing:
         with NamedTemporaryFile(suffix=f".{kind}") as unpacked:
             cut = _unpacked(stream, unpacked)

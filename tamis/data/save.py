@@ -19,7 +19,7 @@ from tamis.data.files import written_aside
 from tamis.data.sources import kind_of
 from tamis.errors import DataError
 
-__all__ = ["save"]
+__all__ = ["save", "save_tables"]
 
 _ROWS = 1000
 _ROW_GROUP_BYTES = 2**25
@@ -43,6 +43,12 @@ def save(dataset: Dataset, path: str | Path) -> Path:
         If the name says no kind that is written, the place cannot be written, or the disk
         is full.
     """
+    rows = dataset.with_format("arrow")
+    return save_tables(rows.iter(_ROWS), rows.features.arrow_schema, path)
+
+
+def save_tables(tables: Iterator[pa.Table], schema: pa.Schema, path: str | Path) -> Path:
+    """Write tables of one schema as `save` writes a data set."""
     path = Path(path)
     known = kind_of(path)
     if known is None:
@@ -53,9 +59,8 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     if path.is_dir():
         raise DataError(f"{path}: a folder; give the name of a file")
     kind, packing = known
-    rows = dataset.with_format("arrow")
     with written_aside(path) as aside, aside.open("wb") as raw, _packed(raw, packing) as file:
-        _WRITERS[kind](file, rows.features.arrow_schema, rows.iter(_ROWS))
+        _WRITERS[kind](file, schema, tables)
     return path
 
 
@@ -70,11 +75,13 @@ def _packed(raw: IO[bytes], packing: str) -> AbstractContextManager[IO[bytes]]:
 def _parquet(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         group: list[pa.Table] = []
+        size = 0
         for table in tables:
             group.append(table.cast(schema))
-            if sum(part.nbytes for part in group) > _ROW_GROUP_BYTES:
+            size += group[-1].nbytes
+            if size > _ROW_GROUP_BYTES:
                 writer.write_table(pa.concat_tables(group))
-                group.clear()
+                group, size = [], 0
         if group:
             writer.write_table(pa.concat_tables(group))
 

@@ -1,5 +1,6 @@
 """Arrays too large to hold: in a file that has no name and goes when they do."""
 
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ import numpy.typing as npt
 from tamis.data.files import home
 from tamis.errors import DataError
 
-__all__ = ["scratch"]
+__all__ = ["roomy", "scratch"]
+
+_SMALL = 2**24
 
 
 @contextmanager
@@ -40,6 +43,18 @@ def scratch(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Iterator[npt.NDArra
             ) from error
         raw = np.asarray(np.memmap(file, np.uint8, "r+"))
         yield raw[:size].view(dtype).reshape(shape)
+
+
+def roomy(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array of zeros: in memory where it is small, else in a file, as in `scratch`.
+
+    The file goes with the array. Objects are always in memory.
+    """
+    kind = np.dtype(dtype)
+    if kind.hasobject or math.prod(shape) * kind.itemsize <= _SMALL:
+        return np.zeros(shape, kind)
+    with scratch(shape, kind) as array:  # what is mapped outlives its file's closing
+        return array
 
 
 def _make_room(file: int, size: int) -> None:

@@ -2,15 +2,22 @@
 
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import NamedTuple, Protocol, TypeVar
 
 import zstandard
 
 from tamis.data.pieces import Unreadable, shown
 
-__all__ = ["LARGEST_ROW", "Cut", "Lines", "blocks", "line_chunks"]
+__all__ = ["LARGEST_ROW", "Cut", "Lines", "ahead", "blocks", "line_chunks"]
+
+Item = TypeVar("Item")
 
 LARGEST_ROW = 2**30
 """Bytes that a line of a text file may have; one that is longer is set aside."""
@@ -93,6 +100,47 @@ def line_chunks(
             yield Lines(line, bytes(rest))
     except Cut as cut:
         yield Unreadable(line, str(cut), shown(bytes(rest[:4000])))
+
+
+def ahead(items: Iterator[Item], depth: int = 4) -> Iterator[Item]:
+    """Yield what an iterator yields, got by a thread of its own while the caller works.
+
+    At most `depth` items wait. What the iterator raises, the caller gets in its place.
+    """
+    waiting: Queue[Future[Item]] = Queue(depth)
+    closed = Event()
+    getting = Thread(target=copy_context().run, args=(_get_all, items, waiting, closed))
+    getting.start()
+    try:
+        while True:
+            try:
+                yield waiting.get().result()
+            except _End:
+                return
+    finally:
+        closed.set()
+        while getting.is_alive():  # it may wait for room
+            with suppress(Empty):
+                waiting.get(timeout=0.01)
+
+
+class _End(Exception):
+    """An iterator has no more items."""
+
+
+def _get_all(items: Iterator[Item], waiting: "Queue[Future[Item]]", closed: Event) -> None:
+    ended = False
+    while not (ended or closed.is_set()):
+        got: Future[Item] = Future()
+        try:
+            got.set_result(next(items))
+        except StopIteration:
+            got.set_exception(_End())
+            ended = True
+        except BaseException as error:
+            got.set_exception(error)
+            ended = True
+        waiting.put(got)
 
 
 def _read(read: Callable[[], bytes], moved: Callable[[int], object]) -> Iterator[bytes]:

@@ -160,8 +160,9 @@ def character(
     data: npt.NDArray[np.uint8], i: int, stop: int, table: npt.NDArray[np.uint32]
 ) -> tuple[np.uint32, int]:
     """Return the entry in `character_table()` of the character at `data[i]`, and its bytes."""
-    if data[i] < 0x80:
-        return table[data[i]], 1
+    byte = data[np.uint64(i)]  # unsigned: no look for a negative index
+    if byte < 0x80:
+        return table[byte], 1
     point, width = code_point(data, i, stop)
     return table[point], width
 

@@ -9,6 +9,8 @@ splitmix64's, Steele et al. 2014).
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["copy_numbers", "gumbels", "id_order", "uniforms"]
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -59,13 +61,37 @@ def copy_numbers(ids: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
     >>> copy_numbers(np.frombuffer(a + b + a + a, dtype="V16")).tolist()
     [0, 0, 1, 2]
     """
-    order = np.argsort(ids, kind="stable")
+    order = id_order(ids)
     ordered = ids[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     sizes = np.diff(np.r_[starts, len(ids)])
     numbers = np.empty(len(ids), np.int64)
     numbers[order] = np.arange(len(ids)) - np.repeat(starts, sizes)
     return numbers
+
+
+def id_order(ids: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    """Return the positions of ids in ascending order, equal ones in the order given.
+
+    Notes
+    -----
+    As `np.argsort(ids, kind="stable")`, which compares 16 bytes at a time by calls: the first
+    8 are sorted in vectors, and the others looked at only where those are equal.
+
+    Examples
+    --------
+    >>> a, b = b"a" * 16, b"b" * 16
+    >>> id_order(np.frombuffer(b + a + b + a, dtype="V16")).tolist()
+    [1, 3, 0, 2]
+    """
+    words = np.ascontiguousarray(ids).view(">u8").reshape(-1, 2)
+    high = words[:, 0].astype(np.uint64)
+    order = np.argsort(high)
+    equal = high[order[1:]] == high[order[:-1]]
+    places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+    rows = order[places]
+    order[places] = rows[np.lexsort((rows, words[rows, 1], high[rows]))]
+    return order
 
 
 def _mixed(state: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:

@@ -57,7 +57,7 @@ _DOT, _ELLIPSIS, _HASH, _TICK, _NEW_LINE = map(ord, ".…#`\n")
 _START = np.uint64(0xCBF29CE484222325)
 _ODD, _ODD_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _ONE, _32 = np.uint64(1), np.uint64(32)
-_KINDS = np.uint32(7)
+_KINDS, _BYTE = np.uint32(7), np.uint64(255)
 
 _NEW_LINE_ENTRY = np.uint32(_NEW_LINE)
 _BULLET, _END = 1, 2
@@ -109,8 +109,9 @@ def text_counts(
     >>> dict(zip(COUNTS, counts[0].tolist()))["copied_ngrams"]
     1
     """
+    scripts = np.append(True, asked[1:])  # number 0 has what is no letter of a script
     counts: npt.NDArray[np.int64] = _counted(
-        offsets, data, character_table(), _marks(), asked, ngram
+        offsets, data, character_table(), _marks(), scripts, ngram
     )
     return counts
 
@@ -140,36 +141,45 @@ def _counted(
 def _count_characters(
     data: Texts, start: int, stop: int, table: Table, asked: Flags, row: Row
 ) -> None:
-    """Count what needs no more than the character and the two before it."""
-    kinds, scripts = np.zeros(8, np.int64), np.zeros(32, np.int64)
-    hashes = misread = word = longest = 0
+    """Count what needs no more than the character and the two before it.
+
+    Characters of each kind are counted in a byte each of one number: an array in memory would
+    be waited for at every character that is of the same kind as the one before.
+    """
+    kinds = np.zeros(8, np.int64)
+    hashes = misread = word = longest = letters = foreign = 0
     before = before_that = np.int64(0)
     i = start
     while i < stop:
-        entry, width = character(data, i, stop, table)
-        kind = entry >> KIND_AT & _KINDS
-        kinds[kind] += 1
-        scripts[entry >> SCRIPT_AT] += 1
-        word = word + 1 if kind == WORD else word if kind == IGNORED else 0
-        longest = max(longest, word)
-        point = np.int64(entry & LOWER)
-        if width > 1:
-            hashes += point == _ELLIPSIS
-            misread += _misread(data, i, start, stop)
-        elif kind != WORD and kind != SPACE:
-            hashes += point == _HASH
-            if point == before == before_that:
-                hashes += point == _DOT
-                row[_FENCES] += point == _TICK
-                point = np.int64(-1)  # six ticks are two fences
-        before, before_that = point, before
-        i += width
+        packed, pause = np.uint64(0), min(stop, i + 255)
+        while i < pause:
+            entry, width = character(data, i, stop, table)
+            kind = entry >> KIND_AT & _KINDS
+            packed += _ONE << np.uint64(8 * kind)
+            script = entry >> SCRIPT_AT
+            letters += script != 0
+            foreign += not asked[script]
+            inside = kind == WORD
+            word = (word + inside) & -np.int64(inside | (kind == IGNORED))
+            longest = max(longest, word)
+            point = np.int64(entry & LOWER)
+            if width > 1:
+                hashes += point == _ELLIPSIS
+                misread += _misread(data, i, start, stop)
+            elif kind != WORD and kind != SPACE:
+                hashes += point == _HASH
+                if point == before == before_that:
+                    hashes += point == _DOT
+                    row[_FENCES] += point == _TICK
+                    point = np.int64(-1)  # six ticks are two fences
+            before, before_that = point, before
+            i += width
+        for kind in range(len(kinds)):
+            kinds[kind] += np.int64(packed >> np.uint64(8 * kind) & _BYTE)
     row[_CHARACTERS], row[_SPACES] = kinds.sum(), kinds[SPACE]
     row[_LETTERS], row[_BROKEN] = kinds[WORD] + kinds[LETTER], kinds[BROKEN] + misread
     row[_HASHES], row[_LONGEST_WORD] = hashes, longest
-    for script in range(1, len(scripts)):
-        row[_SCRIPT_LETTERS] += scripts[script]
-        row[_FOREIGN_LETTERS] += 0 if asked[script] else scripts[script]
+    row[_SCRIPT_LETTERS], row[_FOREIGN_LETTERS] = letters, foreign
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -198,7 +208,8 @@ def _count_lines(
 ) -> int:
     """Write hash and length of each line, its spaces left out; return how many have any."""
     first = last = np.int64(0)
-    line, length, dots, count = _START, 0, 0, 0
+    length = dots = np.int64(0)
+    line, count = _START, 0
     i = start
     while i <= stop:
         entry, width = character(data, i, stop, table) if i < stop else (_NEW_LINE_ENTRY, 1)
@@ -211,13 +222,14 @@ def _count_lines(
             row[_ENDED_LINES] += marks[last] & _END > 0
             row[_ELLIPSIS_LINES] += last == _ELLIPSIS or dots >= 3
             row[_LINE_CHARACTERS] += length
-            line, length, dots = _START, 0, 0
-        elif entry >> KIND_AT & _KINDS != SPACE:
-            line = (line ^ np.uint64(point)) * _ODD
-            last = min(point, np.int64(0xFFFF))
-            first = first if length else last
-            dots = dots + 1 if point == _DOT else 0
-            length += 1
+            line, length, dots = _START, np.int64(0), np.int64(0)
+        seen = np.int64(entry >> KIND_AT & _KINDS != SPACE)
+        all_bits = np.uint64(-seen)  # no branch: where the next space is cannot be predicted
+        line = line & ~all_bits | (line ^ np.uint64(point)) * _ODD & all_bits
+        last = last & ~-seen | min(point, np.int64(0xFFFF)) & -seen
+        first = first if length else last
+        dots = (dots + seen) & -np.int64((seen == 0) | (point == _DOT))
+        length += seen
     row[_LINES] = count
     return count
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tamis.data.catalog import RunRecord, write_examples
 from tamis.data.files import home, written_aside
 from tamis.data.load import load, rejected
 from tamis.data.pools import open_pool, pool_key
-from tamis.data.save import save
+from tamis.data.save import save_tables
 from tamis.errors import CatalogError, RunError, did_you_mean
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.steps import Outcome, PlannedStep
@@ -277,9 +278,12 @@ def write_curated(run: Run, pool: Dataset, steps: Sequence[PlannedStep]) -> int:
         stale.unlink()
     for step in steps:
         write_step(run, step)
-    curated = joined([step.selection for step in steps]).apply(pool)
-    save(curated, run.folder / "curated.parquet")
-    return len(curated)
+    kept = joined([Selection.load(step.path, signals=False) for step in steps])
+    tables = kept.kept_rows(pool)
+    first = next(tables)
+    schema = Dataset(first).features.arrow_schema
+    save_tables(chain([first], tables), schema, run.folder / "curated.parquet")
+    return len(kept)
 
 
 def write_outcomes(run: Run, outcomes: Sequence[Outcome]) -> None:

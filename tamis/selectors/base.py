@@ -5,7 +5,7 @@ import hashlib
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -19,6 +19,7 @@ from tamis.data.batches import LocalEngine, map_batches, using
 from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
 from tamis.data.progress import quiet
+from tamis.data.scratch import roomy
 from tamis.errors import BudgetError, DataError, SettingError, did_you_mean
 from tamis.selectors.pickers import top_k
 from tamis.selectors.selection import KEPT, Selection
@@ -172,9 +173,15 @@ class Scorer(Selector):
 
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         fitted = copy.copy(self).fit(pool)
-        parts = list(map_batches(pool, fitted.measure, label=f"{self.name}: score"))
-        signals = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return fitted._pick(example_ids(pool), signals, fitted.score_of(signals), k)
+        parts = map_batches(pool, fitted._measured, label=f"{self.name}: score")
+        signals, scores = _gathered(parts, len(pool))
+        return fitted._pick(example_ids(pool), signals, scores, k)
+
+    def _measured(
+        self, batch: pa.Table
+    ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float64]]:
+        signals = self.measure(batch)
+        return signals, self.score_of(signals)
 
     def _pick(
         self,
@@ -189,6 +196,24 @@ class Scorer(Selector):
         reasons[np.isnan(scores)] = "no score"
         reasons[indices] = KEPT
         return Selection(indices, scores, reasons, pa.table(dict(signals)))
+
+
+def _gathered(
+    parts: Iterable[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float64]]], n: int
+) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float64]]:
+    """Put signals and scores of batches into arrays of `n` rows, in files where they are large."""
+    whole: dict[str, npt.NDArray[Any]] = {}
+    scores = roomy((n,), np.float64)
+    start = 0
+    for signals, part in parts:
+        rows = slice(start, start + len(part))
+        scores[rows] = part
+        for name, values in signals.items():
+            if name not in whole:
+                whole[name] = roomy((n,), object if values.dtype.kind == "U" else values.dtype)
+            whole[name][rows] = values
+        start = rows.stop
+    return whole, scores
 
 
 def _as_table(batch: pa.Table | Dataset | Mapping[str, list[Any]]) -> pa.Table:

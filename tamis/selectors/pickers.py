@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from tamis.kernels.draws import gumbels
+from tamis.kernels.draws import gumbels, id_order
 
 __all__ = ["gumbel_top_k", "shared_top_k", "threshold", "top_k"]
 
@@ -23,7 +23,8 @@ def top_k(
 
     Notes
     -----
-    Time O(n) for large n and small k: only scores that can be chosen are sorted.
+    Time O(n) for large n and small k: only scores that can be chosen are sorted, and ids
+    looked at only where scores are equal.
 
     Examples
     --------
@@ -35,8 +36,13 @@ def top_k(
     if 0 < k < len(able):
         least = np.partition(scores[able], len(able) - k)[len(able) - k]
         able = able[scores[able] >= least]
-    by_id = able[np.argsort(ids[able], kind="stable")]
-    return by_id[np.argsort(-scores[by_id], kind="stable")][:k]
+    order = able[np.argsort(-scores[able])]
+    equal = scores[order[1:]] == scores[order[:-1]]
+    places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+    tied = order[places]
+    by_id = tied[id_order(ids[tied])]
+    order[places] = by_id[np.argsort(-scores[by_id], kind="stable")]
+    return order[:k]
 
 
 def threshold(

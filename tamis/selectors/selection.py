@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,11 +18,15 @@ from datasets import Dataset
 
 from tamis.data.files import written_aside
 from tamis.data.ids import id_texts, ids_of
+from tamis.data.scratch import roomy
 from tamis.errors import DataError
 
 __all__ = ["KEPT", "Selection"]
 
 KEPT = "kept"
+
+_ADDED = ("tamis_id", "tamis_score", "tamis_rank", "tamis_method")
+_ROWS, _KEPT_ROWS = 2**16, 2**13
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,34 +100,50 @@ class Selection:
                 f"Selection.apply: the pool has {len(pool)} rows, but the selection was made "
                 f"on {len(self.scores)}; give the pool that was selected from"
             )
-        kept = pool.select(self.indices)
-        ours = {
-            "tamis_id": id_texts(self.ids[self.indices]),
-            "tamis_score": pa.array(self.scores[self.indices]),
-            "tamis_rank": pa.array(self.ranks[self.indices]),
-            "tamis_method": pa.array([self.method] * len(self)),
-        }
-        rows = kept.remove_columns([name for name in ours if name in kept.column_names])
-        table = rows.with_format("arrow")[:]
-        for name, column in ours.items():
-            table = table.append_column(name, column)
-        return Dataset(table)
+        return Dataset(pa.concat_tables(self.kept_rows(pool)))
+
+    def kept_rows(self, pool: Dataset) -> Iterator[pa.Table]:
+        """Yield what `apply` returns, some rows at a time: the kept may not fit in memory."""
+        own = [name for name in pool.column_names if name not in _ADDED]
+        rows = pool.select_columns(own).with_format("arrow")
+        for start in range(0, max(len(self), 1), _KEPT_ROWS):
+            indices = self.indices[start : start + _KEPT_ROWS]
+            table = rows.select(indices)[:]
+            added = (
+                id_texts(self.ids[indices]),
+                pa.array(self.scores[indices]),
+                pa.array(np.arange(start + 1, start + len(indices) + 1)),
+                pa.array([self.method] * len(indices), pa.string()),
+            )
+            for name, column in zip(_ADDED, added, strict=True):
+                table = table.append_column(name, column)
+            yield table
 
     def to_arrow(self) -> pa.Table:
         """Return one row per row of the pool: position, id, kept, rank, score, reason, signals."""
-        rows = len(self.scores)
-        signals = self.signals.to_struct_array() if self.signals.num_columns else pa.nulls(rows)
-        return pa.table(
-            {
-                "position": pa.array(np.arange(rows)),
-                "example_id": id_texts(self.ids),
-                "kept": pa.array(self.kept),
-                "rank": pa.array(self.ranks, mask=~self.kept),
-                "score": pa.array(self.scores, mask=np.isnan(self.scores)),
-                "reason": pa.array(self.reasons, pa.string()).dictionary_encode(),
-                "signals": signals,
-            }
-        ).replace_schema_metadata({"tamis": json.dumps(self._facts())})
+        return pa.concat_tables(self._tables()).unify_dictionaries()
+
+    def _tables(self) -> Iterator[pa.Table]:
+        """Yield what `to_arrow` returns, some rows at a time."""
+        facts = {"tamis": json.dumps(self._facts())}
+        for start in range(0, max(len(self.scores), 1), _ROWS):
+            scores = self.scores[start : start + _ROWS]
+            rows = slice(start, start + len(scores))
+            signals = self.signals.slice(start, len(scores))
+            table = pa.table(
+                {
+                    "position": pa.array(np.arange(rows.start, rows.stop)),
+                    "example_id": id_texts(self.ids[rows]),
+                    "kept": pa.array(self.kept[rows]),
+                    "rank": pa.array(self.ranks[rows], mask=~self.kept[rows]),
+                    "score": pa.array(scores, mask=np.isnan(scores)),
+                    "reason": pa.array(self.reasons[rows], pa.string()).dictionary_encode(),
+                    "signals": signals.to_struct_array()
+                    if signals.num_columns
+                    else pa.nulls(len(scores)),
+                }
+            )
+            yield table.replace_schema_metadata(facts)
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -134,25 +156,40 @@ class Selection:
     def save(self, path: str | Path) -> Path:
         """Write the selection as Parquet, one row per row of the pool; return the path."""
         with written_aside(Path(path)) as aside:
-            pq.write_table(self.to_arrow(), aside, compression="zstd")
+            tables = self._tables()
+            first = next(tables)
+            with pq.ParquetWriter(
+                aside, first.schema, compression="zstd", use_dictionary=["reason"]
+            ) as writer:
+                for table in chain([first], tables):
+                    writer.write_table(table)
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote."""
-        table = pq.read_table(path)
-        facts = json.loads(table.schema.metadata[b"tamis"])
-        rank = table["rank"].to_numpy()
-        kept = np.flatnonzero(~np.isnan(rank.astype(float)))
-        signals = table["signals"].combine_chunks()
+    def load(cls, path: str | Path, *, signals: bool = True) -> Self:
+        """Read what `save` wrote; without its signals, which are most of it, on request."""
+        file = pq.ParquetFile(path)
+        n, facts = file.metadata.num_rows, json.loads(file.schema_arrow.metadata[b"tamis"])
+        ids, scores = roomy((n,), "V16"), roomy((n,), np.float64)
+        indices = roomy((facts["kept"],), np.int64)
+        reasons = np.empty(n, object)
+        start = 0
+        for batch in file.iter_batches(_ROWS, columns=["example_id", "rank", "score", "reason"]):
+            rows = slice(start, start + batch.num_rows)
+            ids[rows] = ids_of(batch["example_id"])
+            scores[rows] = batch["score"].to_numpy(zero_copy_only=False)
+            ranks = batch["rank"].fill_null(0).to_numpy()
+            kept = np.flatnonzero(ranks)
+            indices[ranks[kept] - 1] = start + kept
+            said = batch["reason"]
+            reasons[rows] = np.array(said.dictionary.to_pylist(), object)[said.indices.to_numpy()]
+            start = rows.stop
         return cls(
-            indices=kept[np.argsort(rank[kept])],
-            scores=table["score"].to_numpy(),
-            reasons=table["reason"].cast(pa.string()).to_numpy(zero_copy_only=False),
-            signals=pa.Table.from_struct_array(signals)
-            if pa.types.is_struct(signals.type)
-            else pa.table({}),
-            ids=ids_of(table["example_id"]),
+            indices=indices,
+            scores=scores,
+            reasons=reasons,
+            signals=_signals_in(file) if signals else pa.table({}),
+            ids=ids,
             method=facts["method"],
             seconds=facts["seconds"],
             traces=pa.table(facts.get("traces", {})),
@@ -168,11 +205,17 @@ class Selection:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
 
 
+def _signals_in(file: pq.ParquetFile) -> pa.Table:
+    signals = file.read(columns=["signals"])["signals"].combine_chunks()
+    is_struct = pa.types.is_struct(signals.type)
+    return pa.Table.from_struct_array(signals) if is_struct else pa.table({})
+
+
 def _without_nan(signals: pa.Table) -> pa.Table:
     """Make NaN null: DuckDB trusts statistics of Parquet files, which leave NaN out."""
     columns = {
         name: pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-        if pa.types.is_floating(column.type)
+        if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py()
         else column
         for name, column in zip(signals.column_names, signals.columns, strict=True)
     }

@@ -3,8 +3,9 @@ import os
 import numpy as np
 import pytest
 
+from tamis.data import scratch as module
 from tamis.data.files import home
-from tamis.data.scratch import scratch
+from tamis.data.scratch import roomy, scratch
 from tamis.errors import DataError
 
 
@@ -36,3 +37,20 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
     refused = pytest.raises(DataError, match="free space, or set TAMIS_HOME")
     with refused, scratch((3,), np.uint8):
         pass
+
+
+@pytest.mark.parametrize("in_memory", [0, 2**24])
+def test_a_roomy_array_is_there_as_long_as_it_is_used(in_memory, monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", in_memory)
+    array = roomy((3, 1000), np.float64)
+    assert not array.any()
+    array[...] = np.arange(1000)
+    assert (array[2] == np.arange(1000)).all()
+    folder = home() / "scratch"
+    assert folder.exists() == (in_memory == 0)
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+def test_a_roomy_array_takes_objects(monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", 0)
+    assert roomy((2,), object).dtype == object

@@ -55,7 +55,7 @@ def test_half_a_result_is_none(pool, monkeypatch):
     def killed(*_args, **_settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pyarrow.parquet.write_table", killed)
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", killed)
     with pytest.raises(KeyboardInterrupt):
         run_step(step, pool, [])
     assert not step.done
