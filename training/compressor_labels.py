@@ -28,7 +28,7 @@ from tamis.prompting.compression.surprise import Meter
 from tamis.prompting.compression.units import between_characters, edges_of, with_digits
 from training import data
 
-__all__ = ["Alignment", "Labelled", "aligned", "faithful", "labelled"]
+__all__ = ["Alignment", "Extract", "Labelled", "aligned", "extracts", "faithful", "labelled"]
 
 EXTRACTED = {"adversarial_qa_dbert", "adversarial_qa_dbidaf", "adversarial_qa_droberta",
              "duorc_ParaphraseRC", "duorc_SelfRC", "quoref", "ropes"}  # fmt: skip
@@ -126,20 +126,19 @@ def faithful(found: Sequence[Alignment], share: float = 0.1) -> list[int]:
     return kept
 
 
-def labelled(
-    folder: Path,
-    lm: Any,  # noqa: ANN401
-    n: int,
-    *,
-    held_out: bool = False,
-) -> list[Labelled]:
-    """Return about `n` texts with their labels; `lm` judges where nobody extracted."""
+def extracts(folder: Path, n: int, *, held_out: bool = False) -> list[Extract]:
+    """Return about `n` texts, and what was wanted of them, of all sources mixed."""
     draw = random.Random(0)
     sources = {"answered": _answered, "texts": _texts, "computed": _computed}
-    extracts: list[Extract] = []
+    drawn: list[Extract] = []
     for name, source in (sources | {"summarised": _summarised}).items():
         found = list(source(folder, held_out))
-        extracts += draw.sample(found, min(len(found), int(n * _SHARES[name])))
+        drawn += draw.sample(found, min(len(found), int(n * _SHARES[name])))
+    return draw.sample(drawn, len(drawn))
+
+
+def labelled(extracts: Sequence[Extract], lm: Any) -> list[Labelled]:  # noqa: ANN401
+    """Return the texts with their labels; `lm` judges where nobody extracted."""
     read = Meter(lambda: lm).read([extract.text for extract in extracts])
     return [
         _labels(extract, said.spans, said.losses, lm.tokenizer)

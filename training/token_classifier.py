@@ -1,6 +1,6 @@
 """Train the bundled token classifier: a small encoder that says which words to keep.
 
-    python -m training.token_classifier DATA WORK --texts 10000 --minutes 15
+    python -m training.token_classifier DATA WORK --texts 3500 --minutes 7
 
 A ModernBERT of three layers over the bundled language model's tokens, whose embeddings start
 as the principal directions of that model's. It learns, by cross-entropy, the share of rates
@@ -24,7 +24,7 @@ from transformers import ModernBertConfig, ModernBertForTokenClassification
 
 import tamis
 from tamis.models import bundled
-from training.compressor_labels import Labelled, labelled
+from training.compressor_labels import Extract, Labelled, extracts, labelled
 
 WIDTH, INNER, LAYERS, HEADS = 160, 256, 3, 5
 CONTEXT = 1024
@@ -170,13 +170,32 @@ def train(run: Run, examples: list[Labelled], seconds: float, checkpoint: Path) 
     run.module.eval()
 
 
-def kept(path: Path, label: Callable[[], list[Labelled]]) -> list[Labelled]:
-    """Return the labelled texts of a file; label them, and write it, where there is none."""
-    if not path.exists():
-        made = label()
-        columns = {name: np.concatenate([getattr(one, name) for one in made]) for name in _COLUMNS}
-        lengths = [[len(getattr(one, name)) for name in _COLUMNS] for one in made]
-        np.savez(path, lengths=np.array(lengths), **columns)
+def kept(
+    folder: Path,
+    texts: list[Extract],
+    label: Callable[[list[Extract]], list[Labelled]],
+    together: int = 250,
+) -> list[Labelled]:
+    """Label texts, part by part; what was labelled before is read from the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held: list[Labelled] = []
+    for at in range(0, len(texts), together):
+        path = folder / f"{at}.npz"
+        if not path.exists():
+            _write(path, label(texts[at : at + together]))
+        held += _read(path)
+    return held
+
+
+def _write(path: Path, made: list[Labelled]) -> None:
+    columns = {name: np.concatenate([getattr(one, name) for one in made]) for name in _COLUMNS}
+    lengths = np.array([[len(getattr(one, name)) for name in _COLUMNS] for one in made])
+    aside = path.with_suffix(".tmp.npz")
+    np.savez(aside, lengths=lengths, **columns)
+    aside.replace(path)
+
+
+def _read(path: Path) -> list[Labelled]:
     with np.load(path) as held:
         ends = held["lengths"].cumsum(axis=0)[:-1]
         parts = [np.split(held[name], ends[:, i]) for i, name in enumerate(_COLUMNS)]
@@ -203,15 +222,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--texts", type=int, default=10000, help="to learn from")
-    parser.add_argument("--minutes", type=float, default=15, help="of processor time, in all")
+    parser.add_argument("--texts", type=int, default=3500, help="to learn from")
+    parser.add_argument("--minutes", type=float, default=7, help="of processor time, in all")
     given = parser.parse_args()
     torch.set_num_threads(1)
 
     lm = tamis.models.load("bundled", device="cpu")
     given.work.mkdir(parents=True, exist_ok=True)
-    path = given.work / f"labels-{given.texts}.npz"
-    examples = kept(path, lambda: labelled(given.data, lm, given.texts))
+    texts = extracts(given.data, given.texts)
+    folder = given.work / f"labels-{given.texts}"
+    examples = kept(folder, texts, lambda some: labelled(some, lm))
     print(f"{len(examples):,} texts, {sum(len(one.keep) for one in examples):,} tokens", flush=True)
     run, checkpoint = Run(network(lm)), given.work / "compressor.pt"
     if checkpoint.exists():
@@ -219,7 +239,7 @@ def main() -> None:
     print(f"{sum(w.numel() for w in run.module.parameters()) / 1e6:.2f} M parameters", flush=True)
     train(run, examples, given.minutes * 60, checkpoint)
     save(given.work / "compressor", run.module, lm.tokenizer)
-    held = labelled(given.data, lm, 200, held_out=True)
+    held = labelled(extracts(given.data, 200, held_out=True), lm)
     print(f"{run.steps:,} steps, {run.seconds:.0f} s; held out: {_measured(run.module, held)}")
 
 

@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason='pip install "tamis[models]"')
 import torch
 from transformers import ModernBertConfig, ModernBertForTokenClassification
 
-from training.compressor_labels import Labelled
+from training.compressor_labels import Extract, Labelled
 from training.token_classifier import Run, kept, train
 
 
@@ -17,17 +17,20 @@ def labels(n):
     return Labelled(ids, np.linspace(0, 1, n, dtype="f4"), np.ones(n, "f4"))
 
 
-def test_texts_are_labelled_once(tmp_path):
+def test_texts_are_labelled_once_part_by_part(tmp_path):
     asked = []
 
-    def label():
-        asked.append(1)
-        return [labels(3), labels(1), labels(5)]
+    def label(some):
+        asked.append(len(some))
+        return [labels(len(one.text)) for one in some]
 
-    first, then = (kept(tmp_path / "labels.npz", label) for _ in range(2))
-    assert asked == [1]
-    for made, ours, again in zip(label(), first, then, strict=True):
-        for exact, one, other in zip(made, ours, again, strict=True):
+    texts = [Extract("x" * n, []) for n in (3, 1, 5, 2)]
+    first = kept(tmp_path, texts, label, together=3)
+    (tmp_path / "3.npz").unlink()  # as if it had been stopped before the second part
+    then = kept(tmp_path, texts, label, together=3)
+    assert asked == [3, 1, 1]
+    for text, ours, again in zip(texts, first, then, strict=True):
+        for exact, one, other in zip(labels(len(text.text)), ours, again, strict=True):
             assert exact.dtype == one.dtype == other.dtype
             assert exact.tolist() == one.tolist() == other.tolist()
 
