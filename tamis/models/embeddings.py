@@ -26,6 +26,7 @@ def points_by_id(
     among: npt.NDArray[np.int64] | None = None,
     *,
     part: Part = "text",
+    who: str = "the pool",
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Return the rows that have a vector, in the order of their ids, and their vectors.
 
@@ -40,6 +41,8 @@ def points_by_id(
         Positions of the rows to look at, those of one id in an order of their own. By
         default all.
     part : {"text", "prompt"}
+    who : str
+        Has the examples, as the error says it.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def points_by_id(
     able = np.isfinite(points).all(axis=1)
     if not able.any():
         raise DataError(
-            f"embeddings: none of {len(rows)} examples has a vector; give some that have text"
+            f"{who}: none of {len(rows)} examples has a vector; give some that have text"
         )
     return (rows, points) if able.all() else (rows[able], points[able])
 

@@ -101,16 +101,17 @@ class Coreset(Selector):
         if self.target is None:
             return np.full(len(points), -1), np.ones(len(points), bool)
         centres, cluster = k_means(points, self.clusters, seed=self.seed)
-        _, queries = _directions(load(self.target, progress=False), self.embedder)
+        target = load(self.target, progress=False)
+        _, queries = _directions(target, self.embedder, who="Coreset: the target")
         share = np.bincount(nearest(queries, centres)[0], minlength=len(centres)) / len(queries)
         return cluster, (share * len(centres) >= 1)[cluster]
 
 
 def _directions(
-    pool: Dataset, embedder: Embedder | str
+    pool: Dataset, embedder: Embedder | str, who: str = "Coreset: the pool"
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Return the rows that have a vector, in the order of their ids, and its direction."""
-    rows, points = points_by_id(pool, embedder)
+    rows, points = points_by_id(pool, embedder, who=who)
     points = unit(points)
     able = ~np.isnan(points[:, 0])  # a vector of length 0 has no direction
     return (rows, points) if able.all() else (rows[able], points[able])

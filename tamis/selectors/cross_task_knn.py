@@ -73,7 +73,9 @@ class CrossTaskKNN(Selector):
 
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         target = load(self.target, progress=False)
-        asked, queries = points_by_id(target, self.embedder, part="prompt")
+        asked, queries = points_by_id(
+            target, self.embedder, part="prompt", who="CrossTaskKNN: the target"
+        )
         rows, points = points_by_id(pool, self.embedder, part="prompt")
         found, distance = search(points, queries, min(self.neighbours, len(points)), self.index)
         retrieved = _Retrieved.of(found, distance, len(points))

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 
 from tamis.data import formats
 from tamis.data.load import Source, load
-from tamis.errors import SettingError
+from tamis.errors import DataError, SettingError
 from tamis.kernels.overlap import known_runs, shared_runs
 from tamis.selectors.base import Scorer, recorded_data
 from tamis.selectors.pickers import top_k
@@ -74,6 +75,8 @@ class Decontaminate(Scorer):
         names, texts = [], []
         for name, source in self._benchmarks().items():
             said = formats.fields(load(source, progress=False).with_format("arrow")[:]).text
+            if not pc.max(pc.utf8_length(pc.utf8_trim_whitespace(said))).as_py():
+                raise DataError(f"Decontaminate: benchmark '{name}' has no text; give one that has")
             names += [f"{name}, row {row}" for row in range(1, len(said) + 1)]
             texts.append(said)
         self.names_ = names

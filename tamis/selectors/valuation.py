@@ -140,7 +140,7 @@ class Valuation(Selector):
         rows = rows[codes[rows] >= 0]
         if not len(rows):
             raise DataError(f"{who} has no example with a label; give some")
-        return points_by_id(pool, self.embedder, rows, part=part)
+        return points_by_id(pool, self.embedder, rows, part=part, who=who)
 
 
 def labels(pool: Dataset, column: str, who: str = "the pool") -> tuple[pa.LargeStringArray, Part]:
