@@ -27,6 +27,7 @@ def home(tmp_path_factory):
         for n in range(30)
     ]
     rows.append({"instruction": "x", "output": "", "source": "b"})
+    rows += [rows[3]] * 3  # copies, which no query may count twice over
     (folder / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAMIS_HOME", str(folder / "home"))
@@ -67,6 +68,20 @@ def test_the_views_of_the_page_are_those_there_are(home):
 def test_the_newest_rows_are_those_that_the_second_run_added(home):
     came = next(query for query in QUERIES if "EXCEPT" in query)
     assert catalog(home).table(came).num_rows == 3  # 8, of which 5 were there
+
+
+def test_copies_are_not_multiplied(home):
+    missed = next(query for query in QUERIES if "LIMIT 10" in query and "last_step" in query)
+    for query in (missed, missed.replace("NOT kept", "kept OR NOT kept").replace("LIMIT 10", "")):
+        ids = catalog(home).table(query)["example_id"].to_pylist()
+        assert len(set(ids)) == len(ids)
+    share = next(query for query in QUERIES if "WITH sources" in query)
+    counted = share.replace("round(avg(kept::INTEGER), 3)", "count(*)")
+    seen = catalog(home).sql("SELECT step, count(*) FROM verdicts GROUP BY ALL ORDER BY 1")
+    in_all = catalog(home).sql(
+        f"SELECT step, sum(kept)::BIGINT FROM ({counted}) GROUP BY ALL ORDER BY 1"
+    )
+    assert in_all.fetchall() == seen.fetchall()
 
 
 def test_any_query_becomes_a_dataset(home):
