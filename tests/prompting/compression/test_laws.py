@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tamis.prompting import compress
@@ -72,6 +72,7 @@ def test_the_result_is_the_join_of_spans_of_the_original(how, text, rate):
 
 @EXAMPLES
 @given(text=TEXTS, target=st.integers(0, 60), lm=st.sampled_from([Words(), Bytes()]))
+@example(text="::\x1b\x80\x80\U00040000", target=10, lm=Bytes())  # one word, for `random`
 def test_a_budget_is_met_and_never_passed(how, text, target, lm):
     how = {name: value for name, value in how.items() if name != "question"}
     if how["method"] == "longllmlingua":
