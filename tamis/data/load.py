@@ -29,13 +29,13 @@ from tqdm import tqdm
 from tamis.data import forgotten, formats
 from tamis.data.files import home
 from tamis.data.ids import example_ids
-from tamis.data.pieces import Piece, Unreadable
+from tamis.data.pieces import Columns, Piece, Unreadable
 from tamis.data.progress import progress_bar
 from tamis.data.readers import Moved, read_file
 from tamis.data.shapes import Shape, conformed
 from tamis.data.sources import HUB, File, digest, find, hub_rows, in_memory, rows_digest
 from tamis.data.streams import ahead
-from tamis.errors import DataError
+from tamis.errors import DataError, one_line
 
 __all__ = ["Source", "load", "rejected", "with_forgotten"]
 
@@ -261,6 +261,16 @@ def _write(
     return pool.rows, pool.aside
 
 
+def _check_names(origin: str, piece: Piece) -> None:
+    """Raise DataError for columns that cannot be told apart: by name, or before its NUL."""
+    names = piece.table.column_names if isinstance(piece, Columns) else []
+    for name in names:
+        if "\0" in name:
+            raise DataError(f"{origin}: a NUL in the name of column {name!r}; give it another")
+        if names.count(name) > 1:
+            raise DataError(f"{origin}: two columns are called '{name}'; give one another name")
+
+
 def _heads(origins: list[_Origin]) -> Shape:
     """Look at the first rows of every file."""
     seen = Shape()
@@ -268,6 +278,7 @@ def _heads(origins: list[_Origin]) -> Shape:
         pieces = islice(origin.pieces(None, lambda _: None), _HEAD)
         readable = (piece for piece in pieces if not isinstance(piece, Unreadable))
         for piece in islice(readable, 1):
+            _check_names(origin.name, piece)
             seen.see(piece)
     return seen
 
@@ -277,6 +288,7 @@ def _pieces(
 ) -> Iterator[tuple[str, Piece]]:
     for origin in origins:
         for piece in origin.pieces(schema, bar.update):
+            _check_names(origin.name, piece)
             yield origin.name, piece
 
 
@@ -328,7 +340,7 @@ class _Aside:
         self.first: dict[str, Any] | None = None
 
     def add(self, origin: str, row: Unreadable) -> None:
-        self._waiting.append({"file": origin, **row._asdict()})
+        self._waiting.append({"file": origin, **row._asdict(), "reason": one_line(row.reason)})
         self.count += 1
         self.first = self.first or self._waiting[0]
         if len(self._waiting) == _ROWS:

@@ -283,6 +283,8 @@ def test_a_chunk_at_once_gives_what_line_by_line_gives(tmp_path_factory, values)
         (b'["to be"]', "not an object"),
         (b"17", "not an object"),
         (b"null", "not an object"),
+        (b'{"\\u0000": 1}', "a name with a NUL in it, which no column can have"),
+        (b'{"text": {"a": {"\\u0000": 1}}}', "a name with a NUL in it, which no column can have"),
         (b'{"text": "\\ud83d"}', "half a surrogate pair, which is no text"),
         (b'{"text": ' + b"[" * 70 + b"]" * 70 + b"}", "nested more than 64 deep"),
         (b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested more than 64 deep"),
@@ -522,6 +524,21 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no data in this folder; what is read are"):
         load(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["text", "text"], "two columns are called 'text'; give one another name"),
+        (["text", "a\0b"], r"a NUL in the name of column 'a\\x00b'; give it another"),
+    ],
+)
+def test_columns_that_cannot_be_told_apart_are_refused(tmp_path, names, message):
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=names)
+    pq.write_table(table, tmp_path / "a.parquet")
+    for source in (table, tmp_path / "a.parquet"):
+        with pytest.raises(DataError, match=message):
+            load(source)
 
 
 def test_what_has_no_rows_is_refused():
