@@ -2,10 +2,12 @@
 
     python -m training.embedder DATA WORK
 
-Pairs that belong together (instruction and answer, question and passage, a passage and the
-next) are told from the other pairs of their batch, all of one kind (InfoNCE). The vectors
-start as a random projection of TF-IDF, which is already of use, and learn from there; a word
-that was never learnt keeps that. WORK/embedder/ is what `StaticEmbedder` loads.
+Pairs that belong together (instruction and answer, question and passage, title and text, a
+passage and a spoilt copy) are told from the other pairs of their batch, all of one kind
+(InfoNCE). The batches of copies are of neighbouring passages, so that what is of one subject is
+told from what says the same; to bring neighbours together would undo that. The vectors start as a
+random projection of TF-IDF, which is already of use, and learn from there; a word that was never
+learnt keeps that. WORK/embedder/ is what `StaticEmbedder` loads.
 """
 
 import argparse
@@ -19,6 +21,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from safetensors.numpy import save_file
+from scipy.sparse import csr_matrix, diags
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.preprocessing import normalize
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
@@ -26,13 +31,15 @@ from tamis.models.static import StaticEmbedder
 from training import data
 from training.tasks import changed
 
-VOCABULARY, WIDTH = 15_360, 512  # 7.9 MB in int8: more directions are worth more than digits
+VOCABULARY, WIDTH = 15_360, 640  # 9.8 MB in int8: more directions are worth more than digits
 UNKNOWN = "[UNK]"
-BATCH, STEPS, RATE = 1024, 500, 4e-3
+BATCH, STEPS, RATE = 1024, 300, 4e-3
 TEMPERATURE = 0.05
 LONGEST = 800  # characters of a text that training reads
 DROPPED = 0.15  # share of pieces left out at random, so that no single word decides
-SIF = 1e-3  # a piece of frequency f starts with weight SIF / (SIF + f) (Arora et al. 2017)
+RUN, BETWEEN = 16, 48  # so many passages in a row are copied together, from every so many
+
+COPIES, NEIGHBOURS = "copies", "neighbours"
 
 Ragged = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
@@ -66,14 +73,39 @@ def train_tokenizer(texts: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def start(tokenizer: Tokenizer, sides: list[Ragged]) -> npt.NDArray[np.float32]:
-    """Return random directions, as long as the pieces are rare."""
+def start(tokenizer: Tokenizer, sides: list["Sides"]) -> npt.NDArray[np.float32]:
+    """Return random directions, near each other where letters are shared, by their IDF long."""
     size = tokenizer.get_vocab_size()
-    counts = sum(np.bincount(pieces, minlength=size) for _, pieces in sides)
-    weights = SIF / (SIF + counts / counts.sum())
-    directions = np.random.default_rng(0).normal(size=(size, WIDTH)) / np.sqrt(WIDTH)
-    directions[tokenizer.token_to_id(UNKNOWN)] = 0
-    return (directions * weights[:, None]).astype(np.float32)
+    texts = sum(len(side.starts) - 1 for side in sides)
+    found_in = sum(np.bincount(side.pieces, minlength=size) for side in sides)
+    rarity = np.log(texts / (found_in + 1))
+    rarity[tokenizer.token_to_id(UNKNOWN)] = 0
+
+    letters = shared_letters([tokenizer.id_to_token(number) for number in range(size)])
+    draw = np.random.default_rng(0)
+    own, shared = (draw.normal(size=(n, WIDTH)) for n in letters.shape)
+    directions = normalize(own + letters @ shared)
+    return (directions * rarity[:, None] / np.sqrt((rarity**2).mean())).astype(np.float32)
+
+
+def shared_letters(pieces: list[str]) -> csr_matrix:
+    """Return which runs of 3 to 5 letters each piece has; rare runs count more, rows are unit."""
+    counts = CountVectorizer(analyzer=letters_in, min_df=2, dtype=np.float32).fit_transform(pieces)
+    weights = 1 / np.log2(1 + np.asarray(counts.sum(axis=0)).ravel())
+    return normalize(counts @ diags(weights))
+
+
+def letters_in(piece: str) -> list[str]:
+    """Return the runs of letters in a piece that is long enough to be told by them.
+
+    >>> letters_in("sieve"), letters_in("##ing")
+    (['<si', 'sie', 'iev', 'eve', '<sie', 'siev', 'ieve', '<siev', 'sieve'], [])
+    """
+    word = piece.removeprefix("##")
+    if len(word) < 4:
+        return []
+    marked = word if piece.startswith("##") else f"<{word}"
+    return [marked[at : at + n] for n in (3, 4, 5) for at in range(len(marked) - n + 1)]
 
 
 def save(folder: Path, tokenizer: Tokenizer, vectors: npt.NDArray[np.float32]) -> None:
@@ -125,6 +157,12 @@ class Sides:
         return F.normalize(added, dim=1)
 
 
+def drawn(n: int, run: int, draw: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return the rows of a batch, by whole runs."""
+    first = draw.permutation(n // run)[: BATCH // run]
+    return (first[:, None] * run + np.arange(run)).ravel()
+
+
 def train(vectors: npt.NDArray[np.float32], kinds: dict[str, tuple[Sides, Sides]]) -> Tensor:
     """Learn; return the vectors."""
     weight = torch.nn.Parameter(torch.from_numpy(vectors))
@@ -134,9 +172,9 @@ def train(vectors: npt.NDArray[np.float32], kinds: dict[str, tuple[Sides, Sides]
     draw, started, recent = np.random.default_rng(1), time.monotonic(), []
     for step in range(STEPS):
         optimizer.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 50) * (1 - step / STEPS)
-        first, second = kinds[draw.choice(names, p=shares / shares.sum())]
-        n = len(first.starts) - 1
-        rows = draw.permutation(n)[:BATCH]
+        kind = draw.choice(names, p=shares / shares.sum())
+        first, second = kinds[kind]
+        rows = drawn(len(first.starts) - 1, RUN if kind == COPIES else 1, draw)
         near = first.points(rows, weight, draw) @ second.points(rows, weight, draw).T
         right = torch.arange(len(rows))
         loss = sum(F.cross_entropy(side / TEMPERATURE, right) for side in (near, near.T)) / 2
@@ -164,18 +202,21 @@ def main() -> None:
     for kind, first, second in data.pairs(given.data, held_out=False):
         for side, text in zip(texts[kind], (first, second), strict=True):
             side.append(text[:LONGEST])
-    draw = random.Random(0)
-    passages = texts["neighbours"][0][:20_000:2]
-    texts["copies"] = (passages, [changed(text, draw) for text in passages])
-    sample = [text for sides in texts.values() for text in sides[1][::2]]
-    tokenizer = train_tokenizer(sample)
+    tokenizer = train_tokenizer([text for sides in texts.values() for text in sides[1][::2]])
+    passages, _ = texts[NEIGHBOURS]
+    runs = [passages[at : at + RUN] for at in range(0, len(passages) - RUN, BETWEEN)]
+    draw, originals = random.Random(0), [text for run in runs for text in run]
+    texts[COPIES] = (originals, [changed(text, draw) for text in originals])
     save(folder, tokenizer, np.zeros((tokenizer.get_vocab_size(), WIDTH), np.float32))
     cutter = StaticEmbedder(str(folder))
-    cut = {kind: tuple(map(cutter.pieces, sides)) for kind, sides in texts.items()}
+    kinds = {
+        kind: (Sides(cutter.pieces(first)), Sides(cutter.pieces(second)))
+        for kind, (first, second) in texts.items()
+    }
     print({kind: len(first) for kind, (first, _) in texts.items()})
-    vectors = start(tokenizer, [side for sides in cut.values() for side in sides])
+    vectors = start(tokenizer, [side for sides in kinds.values() for side in sides])
     save(given.work / "embedder-start", tokenizer, vectors)
-    kinds = {kind: (Sides(first), Sides(second)) for kind, (first, second) in cut.items()}
+    del kinds[NEIGHBOURS]
     save(folder, tokenizer, averaged(vectors, train(vectors.copy(), kinds).numpy()))
 
 

@@ -4,7 +4,8 @@
 
 AlpaGasus: does a higher score mean a rating of 4.5 or more (ROC-AUC)? Cherry: is the answer
 that GPT-4 preferred scored higher? Neither set was trained on, and rows whose prompt was are
-left out. The chances behind preferences are also held to what came true (calibration error).
+left out. The chances behind preferences are also held to what came true (calibration error), and so
+are those that the logarithm of the lengths' ratio gives, fitted on the judgements trained on.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from tamis.models.quality import QualityScorer
@@ -58,9 +60,11 @@ def _fifths(high: npt.NDArray[np.bool_], scores: Floats) -> list[float]:
     return [_r(high[rows].mean()) for rows in np.array_split(np.argsort(scores), 5)]
 
 
-def preferences(scorer: QualityScorer, pairs: list[Pair]) -> dict[str, object]:
+def preferences(
+    scorer: QualityScorer, pairs: list[Pair], by_length: LogisticRegression
+) -> dict[str, object]:
     """Return agreement with preferences, ties left out, and how far chances are from shares."""
-    pairs = [pair for pair in pairs if pair.chance != 0.5]
+    pairs = decided(pairs)
     prompts = [pair.prompt for pair in pairs]
     first = scorer.logits(prompts, [pair.first for pair in pairs])
     second = scorer.logits(prompts, [pair.second for pair in pairs])
@@ -72,7 +76,28 @@ def preferences(scorer: QualityScorer, pairs: list[Pair]) -> dict[str, object]:
         "agreement": _r((np.where(apart == 0, 0.5, (apart > 0) == better)).mean()),
         "agreement of the longer": _r(np.where(longer == 0, 0.5, (longer > 0) == better).mean()),
         "calibration error": _r(_calibration(1 / (1 + np.exp(-apart)), better)),
+        "calibration error of length": _r(
+            _calibration(by_length.predict_proba(ratios(pairs))[:, 1], better)
+        ),
     }
+
+
+def decided(pairs: list[Pair]) -> list[Pair]:
+    """Return the pairs of which one is better."""
+    return [pair for pair in pairs if pair.chance != 0.5]
+
+
+def ratios(pairs: list[Pair]) -> Floats:
+    """Return the logarithm of the lengths' ratio: (pairs, 1)."""
+    lengths = np.array([[len(pair.first), len(pair.second)] for pair in pairs])
+    return np.log1p(lengths[:, :1]) - np.log1p(lengths[:, 1:])
+
+
+def chances_by_length(pairs: list[Pair]) -> LogisticRegression:
+    """Fit the chance that the first is better to the lengths alone."""
+    pairs = decided(pairs)
+    better = [pair.chance > 0.5 for pair in pairs]
+    return LogisticRegression(fit_intercept=False).fit(ratios(pairs), better)
 
 
 def _calibration(chances: Floats, came: npt.NDArray[np.bool_]) -> float:
@@ -111,7 +136,9 @@ def main() -> None:
     parser.add_argument("quality", type=Path)
     given = parser.parse_args()
     scorer = QualityScorer(str(given.quality), StaticEmbedder(str(given.embedder)))
-    held = [pair for pair in judged(given.data) if data.is_held_out(pair.prompt)]
+    every = list(judged(given.data))
+    held = [pair for pair in every if data.is_held_out(pair.prompt)]
+    by_length = chances_by_length([pair for pair in every if not data.is_held_out(pair.prompt)])
     worse = list(spoilt(given.data, random.Random(9), held_out=True))
     sets = {
         "Cherry's GPT-4 reviews": cherry(given.data),
@@ -119,7 +146,7 @@ def main() -> None:
         "held-out people's answers, spoilt": worse,
     }
     found = {"AlpaGasus": alpagasus(scorer, given.data)}
-    found |= {name: preferences(scorer, pairs) for name, pairs in sets.items()}
+    found |= {name: preferences(scorer, pairs, by_length) for name, pairs in sets.items()}
     print(json.dumps(found, indent=2))
 
 
