@@ -10,9 +10,11 @@ import pytest
 pytest.importorskip("httpx", reason='pip install "tamis[openai]"')
 
 import tamis
+from tamis.data.features import FeatureStore
 from tamis.errors import DataError, ModelError, SettingError
 from tamis.models import server as server_module
 from tamis.models.base import IncompleteError
+from tamis.models.cached import CachedLM
 from tamis.models.fingerprint import seed_of
 from tests.models.faulty import Reply, chat, faulty
 
@@ -131,6 +133,29 @@ def test_a_server_that_dies_halfway_leaves_what_it_said():
     assert sorted({*kept, *caught.value.reasons}) == list(range(1000))
     # The server is gone: what had not been sent by then is not tried.
     assert lm.usage.requests < 500 + 6 * lm.server.in_flight
+
+
+def test_a_run_whose_server_died_at_request_500_goes_on_when_it_is_back(tmp_path):
+    back, answered = threading.Event(), []
+
+    def script(path, body, number):
+        if path == "/models":
+            return Reply({"data": []})
+        if number >= 500 and not back.is_set():
+            return None
+        answered.append(int(body["messages"][0]["content"]))
+        return echo(path, body, number)
+
+    prompts = [ask(str(i)) for i in range(1000)]
+    with faulty(script) as server:
+        lm = CachedLM(load(server, retries=1), store=FeatureStore(tmp_path), progress=False)
+        with pytest.raises(IncompleteError):
+            lm.generate(prompts)
+        assert 400 < len(answered) < 500
+        back.set()
+        answers = lm.generate(prompts)
+    assert [answer.text for answer in answers] == [f"so: {i}" for i in range(1000)]
+    assert sorted(answered) == list(range(1000))  # none was asked twice
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
