@@ -60,6 +60,7 @@ METHODS = {
     "dsir": Method(lambda target: selectors.DSIR(target=target)),
     "cross-task-knn": Method(lambda target: selectors.CrossTaskKNN(target=target)),
     "kcenter": Method(lambda target: selectors.KCenter()),
+    "facility-location": Method(lambda target: selectors.FacilityLocation(), 1000),
     "coreset": Method(lambda target: selectors.Coreset(target=target)),
     "knn-shapley": Method(lambda target: selectors.KNNShapley(target=target)),
     "ts-dshapley": Method(lambda target: selectors.TransferredShapley(target=target)),

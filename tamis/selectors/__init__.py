@@ -26,6 +26,7 @@ _REGISTRY: "Registry[Selector]" = Registry(
         "deita": "DEITA",
         "doremi": "DoReMi",
         "dsir": "DSIR",
+        "facility-location": "FacilityLocation",
         "ifd": "IFD",
         "instruct-mining": "InstructMining",
         "kcenter": "KCenter",

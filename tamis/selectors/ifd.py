@@ -81,6 +81,10 @@ class IFD(Scorer):
 
     Time is that of two readings of each response and one of its prompt.
 
+    See Also
+    --------
+    FacilityLocation : after this, for Superfiltering's variant with diversity.
+
     References
     ----------
     Li et al., arXiv 2308.12032 (Cherry). Li et al., arXiv 2402.00530 (Superfiltering).

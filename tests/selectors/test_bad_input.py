@@ -23,6 +23,7 @@ from tamis.selectors import (
     Decontaminate,
     Deduplicate,
     DoReMi,
+    FacilityLocation,
     InstructMining,
     KCenter,
     KNNShapley,
@@ -83,6 +84,7 @@ def test_a_target_without_text_is_refused_in_one_line(selector):
 
 @by_name(
     KCenter(embedder=Constant()),
+    FacilityLocation(embedder=Constant()),
     Coreset(embedder=Constant()),
     Coreset(target=TARGET, embedder=Constant()),
     CrossTaskKNN(target=TARGET, embedder=Constant()),
