@@ -47,7 +47,7 @@ def show_run(run: "Run", as_json: bool) -> None:
                     "reused" if outcome.reused else duration(outcome.seconds),
                     "\n".join(_dropped(selection)),
                 ]
-                for outcome, selection in zip_longest(run.outcomes, run.step_selections)
+                for outcome, selection in zip_longest(run.outcomes, run.step_verdicts)
             ],
         )
     if run.status != "done":

@@ -13,7 +13,7 @@ from numba import njit
 
 from tamis.kernels.minhash import jaccard
 
-__all__ = ["buckets", "components", "leaders", "shared"]
+__all__ = ["buckets", "components", "first_of_equals", "leaders", "shared"]
 
 Buckets = npt.NDArray[np.int32]
 Bounds = npt.NDArray[np.int64]
@@ -21,6 +21,46 @@ Hashes = npt.NDArray[np.uint32]
 Answer = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 _ALONE = -1
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def first_of_equals(
+    keys: npt.NDArray[np.uint64], order: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return for each row the first in `order` of those with its key: a set by open addressing.
+
+    Parameters
+    ----------
+    keys : uint64 array of shape (n, 2)
+        Hashes: their low bits say where to look.
+    order : int64 array of shape (n,)
+        Every row once.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+
+    Examples
+    --------
+    >>> keys = np.array([[3, 1], [5, 1], [3, 1], [3, 2]], np.uint64)
+    >>> first_of_equals(keys, np.array([2, 0, 1, 3])).tolist()
+    [2, 1, 2, 3]
+    """
+    size = 4
+    while size < 2 * len(order):
+        size *= 2
+    places = np.full(size, _ALONE, np.int64)
+    first = np.empty(len(order), np.int64)
+    for row in order:
+        place = np.int64(keys[row, 0] & np.uint64(size - 1))
+        while places[place] != _ALONE and (
+            keys[places[place], 0] != keys[row, 0] or keys[places[place], 1] != keys[row, 1]
+        ):
+            place = (place + 1) & (size - 1)
+        if places[place] == _ALONE:
+            places[place] = row
+        first[row] = places[place]
+    return first
 
 
 def shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:

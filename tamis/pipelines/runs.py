@@ -136,6 +136,11 @@ class Run:
         """Each step's Selection, over the rows that the step before kept."""
         return [Selection.load(path) for path in self._step_files]
 
+    @cached_property
+    def step_verdicts(self) -> list[Selection]:
+        """The same without signals, which are most of what would be read."""
+        return [Selection.load(path, signals=False) for path in self._step_files]
+
     @property
     def _step_files(self) -> list[Path]:
         return sorted((self.folder / "steps").glob("*.parquet"))

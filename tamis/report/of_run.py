@@ -29,7 +29,7 @@ def write_run_report(run: Run) -> Path:
             seconds=outcome.seconds,
             reused=outcome.reused,
         )
-        for selection, outcome in zip(run.step_selections, run.outcomes, strict=True)
+        for selection, outcome in zip(run.step_verdicts, run.outcomes, strict=True)
     ]
     view = RunView(
         name=record.recipe,

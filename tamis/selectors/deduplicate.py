@@ -14,10 +14,11 @@ from datasets import Dataset
 from tamis.data import formats
 from tamis.data.batches import Keys, current_engine, map_batches
 from tamis.data.ids import example_ids, id_texts
-from tamis.data.scratch import scratch
+from tamis.data.scratch import roomy, scratch
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels import clusters, minhash
 from tamis.kernels.characters import character_table, may_not_be_nfc
+from tamis.kernels.draws import id_order
 from tamis.models.base import Embedder
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
@@ -145,7 +146,7 @@ class Deduplicate(Selector):
         ids = example_ids(pool)
         with self._read(pool) as read:
             order = _preference(ids, read)
-            first = _first_of_equals(read.text_keys, order)
+            first = clusters.first_of_equals(read.text_keys, order)
             links = _Links.none(len(pool))
             rows = order[(first[order] == order) & (read.n_shingles[order] > 0)]
             rows, buckets = read.keys.buckets(rows)
@@ -164,7 +165,11 @@ class Deduplicate(Selector):
         label = f"{self.name}: read"
         with current_engine().keyed(pool, self._keyed, self._shape()[0], label) as (parts, keys):
             read = _Read(
-                np.empty((n, 2), np.uint64), np.empty(n), np.empty(n), np.empty(n, np.int32), keys
+                roomy((n, 2), np.uint64),
+                roomy((n,), np.float64),
+                roomy((n,), np.float64),
+                roomy((n,), np.int32),
+                keys,
             )
             for part in parts:
                 rows = slice(start, start + len(part.values))
@@ -382,17 +387,7 @@ def _lengths(batch: pa.Table) -> npt.NDArray[np.float64]:
 
 def _preference(ids: npt.NDArray[np.void], read: _Part) -> npt.NDArray[np.int64]:
     """Return all positions, the one to keep first: by value, by length, by id."""
-    high, low = ids.view(">u8").reshape(-1, 2).T.astype(np.uint64)
-    order: npt.NDArray[np.int64] = np.lexsort((low, high, -read.lengths, -read.values))
+    order = id_order(ids)
+    for figures in (read.lengths, read.values):  # each sort leaves equals in the order before
+        order = order[np.argsort(-figures[order], kind="stable")]
     return order
-
-
-def _first_of_equals(
-    keys: npt.NDArray[np.uint64], order: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Return for each row the first in `order` of those with its key."""
-    together = order[np.lexsort(keys[order].T)]  # stable: among equals `order` remains
-    new = np.append(True, (keys[together[1:]] != keys[together[:-1]]).any(axis=1))
-    first = np.empty(len(order), np.int64)
-    first[together] = together[new][np.cumsum(new) - 1]
-    return first

@@ -39,7 +39,7 @@ def top_k(
     order = able[np.argsort(-scores[able])]
     equal = scores[order[1:]] == scores[order[:-1]]
     places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
-    tied = order[places]
+    tied = np.sort(order[places])  # copies, which have one id, in the order of the pool
     by_id = tied[id_order(ids[tied])]
     order[places] = by_id[np.argsort(-scores[by_id], kind="stable")]
     return order[:k]

@@ -52,3 +52,11 @@ def test_rows_are_drawn_first_as_often_as_their_weight_says():
     first = [gumbel_top_k(weights, ids, 1, seed=seed)[0] for seed in range(4000)]
     shares = np.bincount(first, minlength=3) / 4000
     assert np.allclose(shares, [0.0900, 0.2447, 0.6652], atol=0.02)
+
+
+def test_copies_with_one_id_come_in_the_order_of_the_pool():
+    # Enough rows for a sort that leaves equals as they come to be seen.
+    scores, ids = np.arange(500) % 5.0, np.repeat(ids_of(1), 500)
+    expected = sorted(range(500), key=lambda row: (-scores[row], row))
+    for k in (7, 100, 500):
+        assert top_k(scores, ids, k).tolist() == expected[:k]
