@@ -1,6 +1,6 @@
 """Write the reference from the docstrings into site/: `make docs`.
 
-A module whose extra is not installed is left out, and named.
+What needs an extra that is not installed is left out, and named.
 """
 
 import importlib
@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pdoc
 
@@ -27,9 +28,24 @@ def modules(package: str, path: list[str]) -> Iterator[str]:
         except ImportError as error:
             sys.stderr.write(f"left out: {found.name} ({error})\n")
             continue
+        _leave_out_missing(module)
         yield found.name
         if found.ispkg:
             yield from modules(found.name, list(module.__path__))
+
+
+def _leave_out_missing(module: ModuleType) -> None:
+    """Take from `__all__` what a module brings when asked, and cannot bring here."""
+    there = []
+    for name in getattr(module, "__all__", ()):
+        try:
+            getattr(module, name)
+        except ImportError as error:
+            sys.stderr.write(f"left out: {module.__name__}.{name} ({error})\n")
+        else:
+            there.append(name)
+    if there:
+        module.__all__ = there
 
 
 if __name__ == "__main__":
