@@ -2,6 +2,7 @@
 
     python -m benchmarks.wrong_labels
     python -m benchmarks.wrong_labels --draws 1 --limit 20
+    python -m benchmarks.wrong_labels --methods knn-shapley "pyDVL, nearest neighbours"
 
 Questions by the kind of their answer, six kinds: 450 to value, 250 to be right about. A tenth
 of the 450 gets another label, drawn anew for each draw. The figure is the area under the ROC
@@ -54,6 +55,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--limit", type=int, default=60, help="seconds for each of pyDVL's")
+    every = [*METHODS, *THEIRS]
+    parser.add_argument("--methods", nargs="*", default=every, choices=every, metavar="NAME")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     arguments = parser.parse_args()
     sample = json.loads(SAMPLE.read_text())
@@ -61,10 +64,10 @@ def main() -> None:
     print(f"{'':36} area under the curve   seconds")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TAMIS_HOME"] = folder
-        for name in METHODS:
-            _report(name, [_ours(name, *task) for task in tasks])
-        if arguments.peers:
-            for name in THEIRS:
+        for name in arguments.methods:
+            if name in METHODS:
+                _report(name, [_ours(name, *task) for task in tasks])
+            elif arguments.peers:
                 _report(name, [_theirs(name, *task, folder, arguments.limit) for task in tasks])
 
 
