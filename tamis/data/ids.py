@@ -68,7 +68,8 @@ def _table_key(pool: Dataset) -> str:
     table = pool.data
     if not isinstance(table, MemoryMappedTable):
         return ""
-    return f"{table.path} {Path(table.path).stat().st_mtime_ns} {table.replays}"
+    changes = [change for change in table.replays if change[0] != "replace_schema_metadata"]
+    return f"{table.path} {Path(table.path).stat().st_mtime_ns} {changes}"
 
 
 def batch_ids(batch: pa.Table) -> npt.NDArray[np.void]:

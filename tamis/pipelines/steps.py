@@ -114,8 +114,9 @@ def run_step(step: PlannedStep, pool: Dataset, earlier: Sequence[PlannedStep]) -
         step.path.touch()  # `tidy` asks when a result was last of use
     else:
         rows = remaining(pool, earlier)
+        left = pool if len(rows) == len(pool) else pool.select(rows)  # a whole file reads best
         try:
-            step.selector.choose(pool.select(rows), step.k).save(step.path)
+            step.selector.choose(left, step.k).save(step.path)
         except TamisError as error:
             error.args = (f"step {step.number}, {error}", *error.args[1:])
             raise

@@ -108,7 +108,7 @@ class Selection:
         rows = pool.select_columns(own).with_format("arrow")
         for start in range(0, max(len(self), 1), _KEPT_ROWS):
             indices = self.indices[start : start + _KEPT_ROWS]
-            table = rows.select(indices)[:]
+            table = rows.select(indices)[:].combine_chunks()  # it has a chunk a row
             added = (
                 id_texts(self.ids[indices]),
                 pa.array(self.scores[indices]),

@@ -116,6 +116,15 @@ def test_ids_of_a_pool_are_reckoned_once_and_few_are_remembered(monkeypatch):
     assert (example_ids(pool) == first).all()
 
 
+def test_ids_of_some_rows_of_a_known_pool_are_looked_up(tmp_path, monkeypatch):
+    (tmp_path / "pool.jsonl").write_text("".join(f'{{"text": "{n}"}}\n' for n in range(50)))
+    pool = load(tmp_path / "pool.jsonl", progress=False)
+    known = example_ids(pool)
+    monkeypatch.setattr(ids, "batch_ids", lambda batch: pytest.fail("reckoned again"))
+    some = [40, 3, 3, 7]
+    assert (example_ids(pool.select(some)) == known[some]).all()
+
+
 def test_a_pool_without_rows_has_no_ids():
     assert example_ids(Dataset.from_dict({"text": []})).shape == (0,)
 
