@@ -8,7 +8,7 @@ import pytest
 import tamis
 from tamis.cli import main
 from tamis.pipelines.recipe import Recipe
-from tamis.prompting.generation import SelfInstruct
+from tamis.prompting.generation import SelfInstruct, TeGit
 from tamis.prompting.generation.configure import FOR_THE_BUNDLED
 from tests.prompting.generation.players import Player
 from tests.prompting.generation.test_self_instruct import LISTS, SEEDS, play
@@ -85,10 +85,10 @@ def test_the_bundled_model_has_settings_of_its_own(generate, arguments, temperat
     assert {kind for kind in kinds if not kind.isdigit()} == asked_for
 
 
-def test_the_shipped_recipe_has_them_too():
-    made, call = Recipe.load("self-instruct").generator()
-    assert made == SelfInstruct("bundled", **FOR_THE_BUNDLED["self-instruct"])
-    assert call == {"n": 200}
+@pytest.mark.parametrize(("name", "method"), [("self-instruct", SelfInstruct), ("tegit", TeGit)])
+def test_the_shipped_recipes_have_them_too(name, method):
+    made, _ = Recipe.load(name).generator()
+    assert made == method("bundled", **FOR_THE_BUNDLED[name])
 
 
 @pytest.mark.parametrize(

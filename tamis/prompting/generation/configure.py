@@ -12,6 +12,7 @@ __all__ = ["CALL", "FOR_THE_BUNDLED", "check_setting", "generator"]
 
 FOR_THE_BUNDLED: Mapping[str, Mapping[str, Any]] = {
     "self-instruct": {"answers": "direct", "temperature": 1.0, "top_p": 0.9, "max_tokens": 256},
+    "tegit": {"domain": "plain", "chat": True, "passage_words": 120, "max_tokens": 200},
 }
 """Settings that suit the bundled model, by method: it answers questions, but cannot go on with
 worked examples; and the paper's temperature of 0.7 came with a presence penalty, without which it

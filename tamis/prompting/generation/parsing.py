@@ -87,11 +87,13 @@ def labels_of(text: str, names: tuple[str, ...]) -> dict[str, str]:
 
     >>> labels_of("Task: sum it up\nAnswer: 3\n4\nTask: again", ("Task", "Answer"))
     {'Task': 'sum it up', 'Answer': '3\n4'}
+    >>> labels_of("no label", ("Task", "Answer"))
+    {}
     """
     marks = re.compile(rf"^[ \t]*({'|'.join(names)})[ \t]*:", re.MULTILINE | re.IGNORECASE)
     found = [*marks.finditer(text)]
     ends = [*(mark.start() for mark in found[1:]), len(text)]
     said: dict[str, str] = {}
-    for mark, end in zip(found, ends, strict=True):
+    for mark, end in zip(found, ends, strict=False):  # where none is found, there is still an end
         said.setdefault(mark[1].capitalize(), text[mark.end() : end].strip())
     return said

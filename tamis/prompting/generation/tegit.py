@@ -29,7 +29,7 @@ from tamis.prompting.generation.templates import template
 
 __all__ = ["TeGit"]
 
-_LABELS = ("Task", "Input", "Output")
+_LABELS = ("Task", "Instruction", "Input", "Output")
 _NOTHING = {"", "none", "none.", "n/a", "no input", "<noinput>"}
 _LEANS = re.compile(
     r"\b(the|this|that|above|given|provided|following)\s+"
@@ -70,7 +70,8 @@ class TeGit(Generator[_Documents]):
     lm : LanguageModel or str
         The paper tunes one for this; any will do that writes what is asked.
     domain : str
-        Which of the two prompts: 'general' or 'technical'.
+        Which prompt: 'general' or 'technical', each with worked examples that a model goes on
+        with, or 'plain', which asks a chat model in a sentence (give `chat=True`).
     passage_words : int
         Words of a document that are read, at most; of a longer one a passage is drawn.
     grounding : float
@@ -105,7 +106,7 @@ class TeGit(Generator[_Documents]):
         "grounding": pa.float64(),
         "passage": pa.list_(pa.int64()),
     }
-    domain: Literal["general", "technical"] = "general"
+    domain: Literal["general", "technical", "plain"] = "general"
     passage_words: int = 200
     grounding: float = 0.6
     requests: int = 16
@@ -162,9 +163,9 @@ class TeGit(Generator[_Documents]):
 
     def _judge(self, answer: Answer, read: _Passage, known: _Documents, one: Round) -> None:
         """Keep what a model wrote about a passage, or refuse it by name."""
-        said = labels_of(f"Task:{answer.text}", _LABELS)
-        task, given, output = (said.get(label, "") for label in _LABELS)
-        task = " ".join(task.split())
+        said = labels_of(f"Task:\n{answer.text}", _LABELS)
+        first, instruction, given, output = (said.get(label, "") for label in _LABELS)
+        task = " ".join((first or instruction).split())
         given = "" if given.lower() in _NOTHING else given
         row: dict[str, Any] = {
             "instruction": task, "input": given, "output": output, "request": answer.request,

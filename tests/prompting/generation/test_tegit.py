@@ -50,6 +50,18 @@ def test_each_document_has_a_turn():
     assert len(method.journal(DOCUMENTS).requests) == len(DOCUMENTS)
 
 
+def test_a_plain_prompt_asks_a_chat_model_in_a_sentence():
+    def script(prompt, how):
+        assert prompt.startswith("Design a task")
+        document = prompt.rsplit("Text: ", 1)[1]
+        animal = document.split()[1]
+        return f"Instruction: When does the {animal} rest?\nOutput: {document.split('. ')[0]}."
+
+    _, pool = made(script, domain="plain", chat=True)
+    assert sorted(pool["instruction"]) == sorted(f"When does the {a} rest?" for a in ANIMALS)
+    assert set(pool["grounding"]) == {1.0}
+
+
 def test_rows_say_which_passage_they_are_from():
     import tamis
     from tamis.data.ids import example_ids, id_texts
