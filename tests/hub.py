@@ -32,6 +32,7 @@ class Hub:
         self.objects = {}  # SHA-256 -> bytes
         self.faults = defaultdict(list)
         self.calls = defaultdict(int)
+        self.spoil = lambda name, document: document  # of what an operation answers
         hub = self
 
         class Handler(_Handler):
@@ -103,6 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _call(self, name, found, body):
         hub = self.hub_
         hub.calls[name] += 1
+        self._name = name
         fault = hub.faults[name].pop(0) if hub.faults[name] else None
         if fault == "cut":
             self.close_connection = True
@@ -127,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         if getattr(self, "_lost", False):
             self.close_connection = True
             return
+        document = self.hub_.spoil(getattr(self, "_name", ""), document)
         raw = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         for key, value in {"Content-Length": str(len(raw)), **headers}.items():

@@ -32,6 +32,7 @@ FIRST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 300.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CLIENTS = ("httpx", "httpx2", "httpcore", "httpcore2", "requests")
+_BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _BLOCK = 1 << 22
 
 
@@ -237,10 +238,14 @@ def _explained(error: BaseException) -> tuple[bool, str | None, float | None]:
         if type(seen).__name__ == "LocalTokenNotFoundError":
             return False, "HTTP 401 no token", None
         seen = seen.__cause__ or seen.__context__
+    if isinstance(error, _BROKEN):
+        return False, f"an answer that no hub gives ({type(error).__name__})", None
     return False, None, None
 
 
 def _mend(reason: str) -> str:
     if "401" in reason or "403" in reason:
         return "log in with `hf auth login`, by a token that may write there"
+    if "no hub" in reason:
+        return "look at what HF_ENDPOINT names"
     return "check the name, and that you may write there"
