@@ -28,27 +28,31 @@ def modules(package: str, path: list[str]) -> Iterator[str]:
         except ImportError as error:
             sys.stderr.write(f"left out: {found.name} ({error})\n")
             continue
-        _leave_out_missing(module)
         yield found.name
-        if found.ispkg:
-            yield from modules(found.name, list(module.__path__))
+        below = list(modules(found.name, list(module.__path__))) if found.ispkg else []
+        _bring_in(module, below)
+        yield from below
 
 
-def _leave_out_missing(module: ModuleType) -> None:
-    """Take from `__all__` what a module brings when asked, and cannot bring here."""
+def _bring_in(module: ModuleType, below: list[str]) -> None:
+    """Lay what a module brings when it is asked where pdoc looks; list the modules below it."""
     there = []
     for name in getattr(module, "__all__", ()):
         try:
-            getattr(module, name)
+            setattr(module, name, getattr(module, name))
         except ImportError as error:
             sys.stderr.write(f"left out: {module.__name__}.{name} ({error})\n")
         else:
             there.append(name)
     if there:
-        module.__all__ = there
+        depth = module.__name__.count(".") + 1
+        own = [name.split(".")[-1] for name in below if name.count(".") == depth]
+        module.__all__ = [*there, *(name for name in own if name not in there)]
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     pdoc.render.configure(docformat="numpy")
-    pdoc.pdoc("tamis", *modules("tamis", list(tamis.__path__)), output_directory=SITE)
+    known = list(modules("tamis", list(tamis.__path__)))
+    _bring_in(tamis, known)
+    pdoc.pdoc("tamis", *known, output_directory=SITE)
