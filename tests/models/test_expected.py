@@ -72,6 +72,13 @@ def test_what_does_not_fit_has_no_grade_and_says_why(tiny, tmp_path):
 
 def test_another_question_is_another_judge(judge):
     assert judge.fingerprint != ExpectedGrade(judge.lm, "Else {instruction}: ").fingerprint
+    other = Digits()
+    other.fingerprint = "other digits"
+    assert judge.fingerprint != ExpectedGrade(other, TEMPLATE).fingerprint
+
+
+def test_chances_that_are_all_small_are_still_chances():
+    assert expected(np.array([[-2000.0] * 6, [-2000.0] * 5 + [0.0]])).tolist() == [3.5, 6]
 
 
 def test_a_chance_that_is_unknown_is_no_grade():

@@ -117,6 +117,31 @@ def test_the_rated_text_stands_between_marks_that_it_does_not_hold(attack):
     assert before.rstrip().endswith("### Response:")
 
 
+def test_marks_are_of_the_text_and_cannot_be_known_before_it_is_written():
+    judge = quiet(Echo())
+    pairs = [("p", "a"), ("p", "b"), ("q", "a")]
+    marks = {judge.question(*pair)[0]["content"].partition("<<")[2][:16] for pair in pairs}
+    assert len(marks) == 3
+
+
+def test_a_grade_and_its_reasons_have_256_tokens(tiny):
+    class Asked(Echo):
+        def generate(self, prompts, **how):
+            assert how["max_tokens"] == 256
+            return super().generate(prompts, **how)
+
+    assert quiet(Asked()).rate(["p"], ["a b"]).scores.tolist() == [2]
+    # They need room: a question that leaves less of the context is not asked.
+    judge = quiet(tiny)
+    texts = ["a " * n for n in range(0, tiny.context, 16)]
+    asked = [tiny.tokenizer.apply_chat_template(judge.question("p", text)) for text in texts]
+    lengths = [len(getattr(ids, "input_ids", ids)) for ids in asked]
+    words = judge.rate(["p"] * len(texts), texts).words
+    too_long = [said.startswith("not asked: too long") for said in words]
+    fitting = max(n for n, long in zip(lengths, too_long, strict=True) if not long)
+    assert tiny.context - 256 - 32 <= fitting <= tiny.context - 256
+
+
 def test_the_paper_s_prompt_is_one_setting_away():
     lm = Echo()
     asked = quiet(lm, reference=True).question("Name three.", "a b c")

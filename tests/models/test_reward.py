@@ -159,6 +159,46 @@ def test_the_fingerprint_is_the_model_s(judge, pairs):
     assert other.fingerprint != judge.fingerprint
 
 
+def test_words_and_settings_are_a_part_of_the_fingerprint(judge, pairs):
+    import copy
+
+    other_words = copy.deepcopy(pairs)
+    other_words.add_tokens(["seaweed"])
+    assert RewardModel(judge.module, tokenizer=other_words).fingerprint != judge.fingerprint
+    other = copy.deepcopy(judge.module)
+    other.config.max_position_embeddings = 64
+    assert RewardModel(other, tokenizer=pairs).fingerprint != judge.fingerprint
+
+
+def test_pairs_of_one_length_are_different_pairs(judge, pairs):
+    responses = ["the sky", "sky the"]
+    assert len({len(pairs("p", response)["input_ids"]) for response in responses}) == 1
+    first = judge.rate(["p", "p"], responses).scores
+    assert first[0] != first[1]
+    assert judge.rate(["p"], responses[1:]).scores[0] == first[1]
+
+
+def test_a_decoder_that_names_no_padding_still_finds_the_last_token(tiny_tokenizer, tmp_path):
+    module = network("llama", tiny_tokenizer, pad_token_id=None)
+    judge = RewardModel(module, tokenizer=tiny_tokenizer, store=FeatureStore(tmp_path))
+    alone = RewardModel(module, tokenizer=tiny_tokenizer, store=FeatureStore(tmp_path / "2"))
+    assert judge.rate(PROMPTS, RESPONSES).scores == pytest.approx(
+        [alone.rate([p], [r]).scores[0] for p, r in zip(PROMPTS, RESPONSES, strict=True)], rel=1e-4
+    )
+
+
+def test_what_runs_together_holds_as_many_tokens_as_were_allowed(judge, pairs, tmp_path):
+    ran = []
+    judge.module.register_forward_pre_hook(
+        lambda module, args, given: ran.append(given["input_ids"].shape), with_kwargs=True
+    )
+    judge.batch_tokens = 60
+    judge.rate(["p"] * 12, ["sea " * n for n in range(1, 13)])
+    assert sum(rows for rows, _ in ran) == 12
+    assert max(rows * longest for rows, longest in ran) <= 60
+    assert len(ran) < 12
+
+
 def test_a_classifier_of_several_classes_is_refused(pairs):
     with pytest.raises(ModelError, match="has 3 outputs; give a reward model, with one"):
         RewardModel(network("deberta-v2", pairs, num_labels=3), tokenizer=pairs)

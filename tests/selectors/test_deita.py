@@ -143,6 +143,17 @@ def test_rows_that_have_nothing_to_grade_say_so():
     assert np.isnan(picked.scores[:2]).all()
 
 
+def test_an_example_without_an_embedding_has_no_score():
+    class Blind(Numbers):
+        def _vector(self, text):
+            return [0.0, 0.0] if "aaa" in text else [1.0, float(len(text))]
+
+    picked = deita(embedder=Blind()).select(told((5, 5), (2, 3)))
+    assert picked.indices.tolist() == [1]
+    assert picked.reasons[0] == "no embedding"
+    assert np.isnan(picked.scores[0])
+
+
 def test_a_pool_without_any_grade_keeps_nothing():
     picked = deita().select(told(("nan", 1), ("nan", 2)))
     assert len(picked) == 0

@@ -152,6 +152,29 @@ def test_what_cannot_be_fitted_is_refused(losses, columns, message):
         mining().fit(pools, losses, indicators=("reward",))
 
 
+def test_two_data_sets_do_not_make_a_line():
+    pools = [rows(reward=[1.0]), rows(reward=[2.0])]
+    with pytest.raises(DataError, match=r"2 pools and 2 losses .*, 3 at least"):
+        mining().fit(pools, [1.0, 2.0], indicators=("reward",))
+
+
+def test_a_rule_is_fitted_to_the_rows_that_have_the_indicator():
+    pools = [rows(reward=[reward, np.nan]) for reward in (1.0, 2, 3, 4)]
+    fitted = mining().fit(pools, np.exp([1.0, 2, 3, 4]), indicators=("reward",))
+    assert fitted.rule == pytest.approx({"constant": 0, "reward": 1}, abs=1e-9)
+
+
+def test_capitals_make_no_other_words():
+    pool = pair(("0", "a B " * 6), ("1", "a b A B " * 3))
+    assert mining(rule={"mtld": 1.0}).select(pool, 1).signals["mtld"].to_pylist() == [3, 3]
+
+
+def test_the_model_reads_the_prompt_a_line_before_the_response():
+    lm = Spelling()
+    mining(rule={"perplexity": 1.0}, lm=lm).select(pair(("ask", "a b")), 1)
+    assert lm.asked == [("ask\n", "a b")]
+
+
 def test_an_unknown_indicator_is_named():
     with pytest.raises(SettingError, match="no indicator 'rewards'; did you mean 'reward'"):
         mining(rule={"rewards": 1.0}).select(pair(("p", "r")), 1)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -7,7 +9,7 @@ import tamis
 from tamis.data.ids import example_ids, id_texts
 from tamis.errors import DataError, SettingError
 from tamis.models.judges import Ratings
-from tamis.selectors.mods import MoDS
+from tamis.selectors.mods import MoDS, _asked
 
 
 class Examiner:
@@ -193,6 +195,76 @@ def test_the_reference_takes_the_worst_answered(lm):
     picked = needing(lm, **settings).select(HARD, 3)
     assert picked.indices.tolist() == [0, 1, 3]
     assert set(picked.reasons[[6, 7]]) == {"necessary, but there was no room left"}
+
+
+def test_the_copy_is_tuned_on_the_seeds_as_asked_and_it_is_the_copy_that_answers(lm, monkeypatch):
+    from tamis.models import tuning
+    from tamis.models.transformers import TransformersLM
+
+    told = {}
+    real = tuning.tune
+
+    def tune(lm, prompts, responses, **how):
+        told.update(how, prompts=prompts, responses=responses)
+        tuned = real(lm, prompts, responses, **how)
+        tuned.name = "the copy"
+        return tuned
+
+    generate = TransformersLM.generate
+
+    def said(self, prompts, **how):
+        assert self.name == "the copy"
+        told.setdefault("max_tokens", how["max_tokens"])
+        return generate(self, prompts, **how)
+
+    monkeypatch.setattr(tuning, "tune", tune)
+    monkeypatch.setattr(TransformersLM, "generate", said)
+    settings = {"epochs": 2, "learning_rate": 1e-4, "lora": 2, "max_tokens": 4}
+    mods(lm=lm, seeds=1, seed=first_at(HARD, 0), **settings).select(HARD)
+    assert [message["content"] for [message] in told.pop("prompts")] == ["0 easy"]
+    assert told.pop("responses") == ["so it is q=4"]
+    assert told == settings | {"seed": first_at(HARD, 0)}
+
+
+def test_a_model_without_a_template_is_asked_a_line():
+    class Plain:
+        tokenizer = SimpleNamespace(chat_template=None)
+
+    assert _asked(Plain(), ["Why?"]) == ["Why?\n"]
+
+
+def test_without_k_the_worst_answered_come_first(lm):
+    class Worse(Examiner):
+        def _grade(self, prompt, response):
+            grade = super()._grade(prompt, response)
+            return grade - float(prompt.split()[0]) / 100 if "q=" not in response else grade
+
+    picked = needing(lm, seeds=1, seed=first_at(HARD, 0), judge=Worse()).select(HARD)
+    assert picked.indices.tolist() == [0, 7, 6, 3, 1]
+
+
+def test_responses_do_not_matter_to_what_is_covered():
+    class Counted(Numbers):
+        def _vector(self, text):
+            return [float(len(text))]
+
+    pool = Dataset.from_dict(
+        {"prompt": ["a", "aa", "aaaa"], "response": ["long " * 9 + "q=4", "q=4", "mid q=4"]}
+    )
+    gaps = mods(embedder=Counted()).select(pool, 3).signals["gap"].to_numpy()
+    assert gaps[np.isfinite(gaps)].max() <= 3  # prompts of 1, 2 and 4 letters
+
+
+def test_row_order_changes_nothing_in_the_reference():
+    words = ["red sun", "blue moon", "green star", "grey sea", "white sky", "black stone"]
+    pool = Dataset.from_dict(
+        {"instruction": words, "input": [w[::-1] for w in words], "output": ["x q=4"] * 6}
+    )
+    order = [4, 1, 5, 0, 3, 2]
+    for seed in range(5):
+        chosen = mods(embedder=Letters(), reference=True, seed=seed)
+        plain, turned = chosen.select(pool, 3), chosen.select(pool.select(order), 3)
+        assert [order[i] for i in turned.indices] == plain.indices.tolist()
 
 
 def test_a_quarter_of_k_are_seeds(lm):
