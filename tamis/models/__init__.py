@@ -6,7 +6,6 @@ Traceback (most recent call last):
 tamis.errors.SettingError: no backend 'transformer'; did you mean 'transformers'?
 """
 
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,5 +121,18 @@ def _load(name: ModelName, backends: dict[str, str], part: str, options: dict[st
     model = str(bundled(part)) if name.backend == "bundled" else name.model
     module, _, class_name = backends[name.backend].partition(":")
     loaded = getattr(import_module(module), class_name)(model, **name.options | options)
-    loaded.loaded_by = partial(_load, name, backends, part, options)  # again, in another process
+    loaded.loaded_by = _Loading(name, backends, part, options)
     return loaded
+
+
+class _Loading:
+    """What loads a model again, in another process; an API key among its options is not shown."""
+
+    def __init__(self, name: ModelName, *given: Any) -> None:  # noqa: ANN401 - as `_load` takes it
+        self._name, self._given = name, given
+
+    def __repr__(self) -> str:
+        return f"_Loading({self._name})"
+
+    def __call__(self) -> Any:  # noqa: ANN401
+        return _load(self._name, *self._given)
