@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.activations import NewGELUActivation
 
+from tamis.models.int8 import Int8Linear
 from tamis.models.packing import Block, Pack
 
 __all__ = ["ATTENTION", "OneDNN", "fuse_activations", "hidden_states", "token_logprobs"]
@@ -39,14 +40,14 @@ def hidden_states(module: PreTrainedModel, pack: Pack) -> torch.Tensor:
 
 
 def token_logprobs(
-    hidden: torch.Tensor, head: torch.nn.Linear, targets: torch.Tensor
+    hidden: torch.Tensor, head: torch.nn.Linear | Int8Linear, targets: torch.Tensor
 ) -> torch.Tensor:
     """Return the log-probability of each target, in slices of the vocabulary.
 
     Parameters
     ----------
     hidden : tensor of shape (t, hidden)
-    head : Linear
+    head : Linear or Int8Linear
         From hidden states to logits.
     targets : int64 tensor of shape (t,)
 
@@ -57,14 +58,24 @@ def token_logprobs(
     chosen = torch.empty(len(targets), device=hidden.device)
     total = torch.full_like(chosen, -torch.inf)
     step = max(1024, _LOGITS // max(1, len(targets)))
-    for begin in range(0, head.weight.shape[0], step):
-        weight = head.weight[begin : begin + step]
-        bias = None if head.bias is None else head.bias[begin : begin + step]
-        logits = functional.linear(hidden, weight, bias).float()
+    for begin, logits in _sliced(hidden, head, step):
         total = torch.logaddexp(total, logits.logsumexp(-1))
         here = torch.nonzero((targets >= begin) & (targets < begin + step)).flatten()
         chosen[here] = logits[here, targets[here] - begin]
     return chosen - total
+
+
+def _sliced(
+    hidden: torch.Tensor, head: torch.nn.Linear | Int8Linear, step: int
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield where each slice of the vocabulary begins, and its logits in float32."""
+    if isinstance(head, Int8Linear):
+        yield from head.slices(hidden, step)
+        return
+    for begin in range(0, head.weight.shape[0], step):
+        weight = head.weight[begin : begin + step]
+        bias = None if head.bias is None else head.bias[begin : begin + step]
+        yield begin, functional.linear(hidden, weight, bias).float()
 
 
 def fuse_activations(module: PreTrainedModel) -> None:
