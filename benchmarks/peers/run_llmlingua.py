@@ -14,6 +14,7 @@ os.environ["OMP_NUM_THREADS"] = threads
 
 import tiktoken  # noqa: E402 - after the number of threads is set
 import torch  # noqa: E402
+from transformers import DynamicCache  # noqa: E402
 
 
 class Spaces:
@@ -34,11 +35,15 @@ read = 0
 forward = compressor.model.forward
 
 
-def counted(input_ids: torch.Tensor, *rest: object, **how: object) -> object:
-    """Run the model, and count what goes through it."""
+def counted(input_ids: torch.Tensor, past_key_values: object = None, **how: object) -> object:
+    """Run the model, and count what goes through it; its cache is a list here, as it once was."""
     global read
     read += input_ids.numel()
-    return forward(input_ids, *rest, **how)
+    cache = None if past_key_values is None else DynamicCache.from_legacy_cache(past_key_values)
+    said = forward(input_ids=input_ids, past_key_values=cache, **how)
+    if isinstance(said.past_key_values, DynamicCache):
+        said.past_key_values = said.past_key_values.to_legacy_cache()
+    return said
 
 
 compressor.model.forward = counted
