@@ -20,7 +20,17 @@ from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.steps import PlannedStep, planned_steps
 from tamis.selectors.selection import Selection
 
-__all__ = ["Plan", "StepCost", "plan"]
+__all__ = [
+    "Plan",
+    "StepCost",
+    "Trial",
+    "chosen",
+    "held_bytes",
+    "kept",
+    "left",
+    "peak_bytes",
+    "plan",
+]
 
 SAMPLE_ROWS = 2_000
 WARM_UP_ROWS = 8
@@ -87,7 +97,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """A step, tried on some rows; there is no selection where it needs a server's answers."""
 
     seen: int
@@ -113,61 +123,56 @@ def plan(recipe: Recipe, pool: Dataset) -> Plan:
             f"{recipe.name}: its pool is not made yet, and only a model knows what it will be; "
             f"`--set {recipe.generate.method}.tokens=N` sets a limit for `tamis run`"
         )
-    left = sample = _sample(pool, SAMPLE_ROWS)
+    rest = tried = _sample(pool, SAMPLE_ROWS)
     costs: list[StepCost] = []
     rows = len(pool)
     for step in planned_steps(recipe, pool):
-        trial = _tried(step, left)
+        trial = _tried(step, rest)
         costs.append(_cost(step, rows, trial))
+        rest = left(rest, trial, costs[-1].kept / rows)
         rows = costs[-1].kept
-        left = _left(left, trial, costs[-1])
-        if len(left) == 0:
+        if len(rest) == 0:
             break
-    return Plan(recipe.name, len(pool), len(sample), tuple(costs))
+    return Plan(recipe.name, len(pool), len(tried), tuple(costs))
 
 
-def _tried(step: PlannedStep, rows: Dataset) -> _Trial:
+def _tried(step: PlannedStep, rows: Dataset) -> Trial:
     """Try a step on `rows`, or on fewer where its language model would take too long."""
-    _chosen(step, rows.select(range(min(WARM_UP_ROWS, len(rows)))))  # compiles, loads models
+    chosen(step, rows.select(range(min(WARM_UP_ROWS, len(rows)))))  # compiles, loads models
     few = rows.select(range(min(WARM_UP_ROWS, len(rows)), min(FEW_ROWS, len(rows))))
     if len(few):
-        trial = _chosen(step, few)
+        trial = chosen(step, few)
         seconds = trial.selection.seconds if trial.selection else 0.0
         if trial.tally.read and seconds * len(rows) / len(few) > PATIENCE:
             return trial
-    return _chosen(step, rows)
+    return chosen(step, rows)
 
 
-def _chosen(step: PlannedStep, rows: Dataset) -> _Trial:
+def chosen(step: PlannedStep, rows: Dataset) -> Trial:
     """Choose from `rows` at their share of the budget, one at least."""
     k = step.k
     if k is not None:
         k = max(1, int(len(rows) * k)) if isinstance(k, float) else min(k, len(rows))
     with tallied() as tally:
         try:
-            return _Trial(len(rows), step.selector.choose(rows, k), tally)
+            return Trial(len(rows), step.selector.choose(rows, k), tally)
         except TamisError:
             if not tally.unasked:
                 raise
-            return _Trial(len(rows), None, tally)
+            return Trial(len(rows), None, tally)
 
 
-def _left(rows: Dataset, trial: _Trial, cost: StepCost) -> Dataset:
-    """Return what the next step is tried on."""
+def left(rows: Dataset, trial: Trial, share: float) -> Dataset:
+    """Return what the next step is tried on; `share` of the rows where a server would choose."""
     if trial.selection is None or trial.tally.unasked:
-        return rows.select(range(round(len(rows) * cost.kept / cost.rows)))
+        return rows.select(range(round(len(rows) * share)))
     if trial.seen < len(rows):
         rows = rows.select(range(WARM_UP_ROWS, WARM_UP_ROWS + trial.seen))
     return rows.select(np.sort(trial.selection.indices))
 
 
-def _cost(step: PlannedStep, rows: int, trial: _Trial) -> StepCost:
-    held, tally = 0, trial.tally
-    if trial.selection is not None:
-        chosen = trial.selection
-        held = sum(array.nbytes for array in (chosen.scores, chosen.reasons, chosen.ids))
-        held += chosen.signals.nbytes
-    more = rows / trial.seen
+def _cost(step: PlannedStep, rows: int, trial: Trial) -> StepCost:
+    tally, more = trial.tally, rows / trial.seen
     tokens, money = round((tally.read + tally.written) * more), tally.money
     seconds = None if tally.unasked or not trial.selection else trial.selection.seconds * more
     return StepCost(
@@ -175,16 +180,26 @@ def _cost(step: PlannedStep, rows: int, trial: _Trial) -> StepCost:
         method=step.selector.name,
         settings=repr(step.selector),
         rows=rows,
-        kept=_kept(step, rows, trial),
+        kept=kept(step, rows, trial),
         seconds=0.0 if step.done else seconds,
-        memory_bytes=_peak_bytes() + int(held * more),
+        memory_bytes=peak_bytes() + int(held_bytes(trial) * more),
         tokens=0 if step.done else tokens,
         money=0.0 if step.done else money and money * more,
         done=step.done,
     )
 
 
-def _kept(step: PlannedStep, rows: int, trial: _Trial) -> int:
+def held_bytes(trial: Trial) -> int:
+    """Return the bytes of what was decided about the rows that were seen."""
+    if trial.selection is None:
+        return 0
+    decided = trial.selection
+    arrays = (decided.scores, decided.reasons, decided.ids, decided.signals)
+    return sum(int(array.nbytes) for array in arrays)
+
+
+def kept(step: PlannedStep, rows: int, trial: Trial) -> int:
+    """Return how many of `rows` a step would keep, going by a trial."""
     if isinstance(step.k, int):
         return min(step.k, rows)
     if trial.selection is None or trial.tally.unasked:
@@ -199,6 +214,7 @@ def _sample(pool: Dataset, rows: int) -> Dataset:
     return pool.select(np.sort(np.argpartition(draws, rows)[:rows]))
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """Return the most memory that this process has held."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
