@@ -107,4 +107,6 @@ def runs(home: Path | None = None) -> list[RunRecord]:
 
 
 def _names_a_folder(name: str) -> bool:
-    return bool(name) and not name.startswith(".") and not set(name) & {"/", "\\", "\0"}
+    if not name or name.startswith(".") or set(name) & {"/", "\\", "\0"}:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)  # half a pair is no text

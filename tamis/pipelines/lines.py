@@ -99,6 +99,9 @@ class Lines:
         elif isinstance(node, yaml.SequenceNode):
             for number, value in enumerate(node.value):
                 self._note(value, (*place, number))
+        elif any("\ud800" <= letter <= "\udfff" for letter in node.value):
+            line = node.start_mark.line + 1
+            raise RecipeError(f"{self.path}, line {line}: half a surrogate pair, which is no text")
 
 
 def _as_clause(message: str) -> str:

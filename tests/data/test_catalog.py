@@ -121,6 +121,7 @@ def test_a_later_record_of_a_run_takes_the_place_of_the_earlier(home):
     [
         ({"run_id": "../r1"}, "run_id='../r1' cannot name a folder"),
         ({"pool": "a/b"}, "pool='a/b' cannot name a folder"),
+        ({"pool": "\ud800"}, "cannot name a folder"),
         ({"run_id": ""}, "run_id='' cannot name a folder"),
         ({"status": "don"}, "run r1: no status 'don'; did you mean 'done'?"),
         ({"started": datetime(2026, 1, 1)}, "run r1: .* has no time zone"),

@@ -103,6 +103,7 @@ STRANGE = {
     "no number as k": "name: a\nsteps: [{clean: {k: .nan}}]",
     "a line's end in a method": 'name: a\nsteps: ["cle\\nan"]',
     "an escape in a method": 'name: a\nsteps: ["cle\\x1ban"]',
+    "half a letter": 'name: a\nsteps: [clean]\npool: "\\ud800"',
     "a word of 100,000 letters": f"name: a\nsteps: [{'x' * 100_000}]",
 }
 
