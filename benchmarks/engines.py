@@ -46,8 +46,8 @@ Answer = tuple[float, list[int]]
 def main() -> None:
     """Print seconds by engine, and the loss by number of shards."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=600_000)
-    parser.add_argument("--lm-rows", type=int, default=300)
+    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--lm-rows", type=int, default=150)
     parser.add_argument("--points", type=int, default=20_000)
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--only", choices=["speed", "loss"])

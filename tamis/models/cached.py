@@ -42,6 +42,7 @@ Rows = npt.NDArray[np.int64]
 
 _FLUSH_SECONDS = 5.0  # of work that a killed run can lose
 _TOGETHER = 4096  # rows that a process embeds at a time
+_REQUESTS = 256  # that a model is given at once, unless it has a number of its own
 _UNSCORED = TokenLogprobs(
     "", np.empty((0, 2), np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
 )
@@ -71,6 +72,7 @@ class _Kept:
         ids: Ids,
         ask: Callable[[Rows], Sequence[T]],
         store: Callable[[Sequence[T]], Values],
+        together: int,
     ) -> None:
         """Ask for what the shelf lacks; keep what came, even of a call that failed in part."""
 
@@ -83,7 +85,13 @@ class _Kept:
                     shelf.put(ids[rows[[*held]]], store([*held.values()]))
                 raise _in_the_call(error, rows, len(ids)) from error
 
-        shelf.fill(ids, compute, flush_seconds=_FLUSH_SECONDS, progress=self.progress)
+        shelf.fill(
+            ids,
+            compute,
+            batch_rows=together,
+            flush_seconds=_FLUSH_SECONDS,
+            progress=self.progress,
+        )
 
 
 class CachedLM:
@@ -120,7 +128,7 @@ class CachedLM:
             return [_UNSCORED] * len(prompts)
         ids = request_ids(prompts, continuations)
         shelf = self._kept.shelf("logprobs", self.fingerprint)
-        self._kept.fill(shelf, ids, self._scores(prompts, continuations), _as_structs)
+        self._fill(shelf, ids, self._scores(prompts, continuations), _as_structs)
         return [_scored(value) for value in shelf.get(ids)]
 
     def losses(
@@ -135,7 +143,7 @@ class CachedLM:
             return _as_sums([_UNSCORED] * len(prompts))
         ids = request_ids(prompts, continuations)
         shelf = self._kept.shelf("losses", self.fingerprint)
-        self._kept.fill(shelf, ids, self._scores(prompts, continuations), _as_sums)
+        self._fill(shelf, ids, self._scores(prompts, continuations), _as_sums)
         return shelf.numbers(ids) if len(ids) else np.empty((0, 2))
 
     def generate(
@@ -159,12 +167,22 @@ class CachedLM:
         }  # fmt: skip
         ids = request_ids(prompts, [digest(how)] * len(prompts))
         shelf = self._kept.shelf("generations", self.fingerprint)
-        self._kept.fill(
+        self._fill(
             shelf, ids, lambda rows: self.lm.generate([prompts[i] for i in rows], **how), _as_lists
         )
         return [
             Generation(tuple(said[0::2]), tuple(said[1::2])) for said in shelf.get(ids).to_pylist()
         ]
+
+    def _fill(
+        self,
+        shelf: Shelf,
+        ids: Ids,
+        ask: Callable[[Rows], Sequence[T]],
+        store: Callable[[Sequence[T]], Values],
+    ) -> None:
+        together = getattr(self.lm, "together", _REQUESTS)
+        self._kept.fill(shelf, ids, ask, store, together)
 
     def _scores(
         self, prompts: Sequence[Prompt], continuations: Sequence[str] | None

@@ -17,7 +17,7 @@ __all__ = ["answered", "fits"]
 T = TypeVar("T")
 
 _TEMPLATE_BYTES = 512  # what a chat template adds, at most; a token has a byte at least
-_REFUSED = ("HTTP 400", "HTTP 413", "HTTP 422")  # for what is in the request
+_REFUSED = ("HTTP 400", "HTTP 413", "HTTP 422", "refused: ")  # for what is in the request
 
 
 def answered(

@@ -48,21 +48,25 @@ class _Engine:
     """A vLLM engine, what it was made with, and its words."""
 
     def __init__(self, model: str, runner: str, options: dict[str, Any]) -> None:
-        try:
-            from vllm import LLM
-        except ImportError as error:
-            raise MissingExtraError("vLLM", "vllm") from error
-        _spare_llvmlite()
         shown = Path(model).name if Path(model).is_dir() else model
         self.name, self.model, self.options = f"vllm:{shown}", model, options
         with self._explained("cannot be loaded"):
-            self.llm = LLM(model=model, runner=runner, **options)
+            self.llm = self._started(runner)
         self.tokenizer: Any = self.llm.get_tokenizer()
         self.config = self.llm.llm_engine.model_config
         self.context = int(self.config.max_model_len)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+    def _started(self, runner: str) -> Any:  # noqa: ANN401 - a vllm.LLM
+        """Return the engine, which has the model loaded."""
+        try:
+            from vllm import LLM
+        except ImportError as error:
+            raise MissingExtraError("vLLM", "vllm") from error
+        _spare_llvmlite()
+        return LLM(model=self.model, runner=runner, **self.options)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -80,6 +84,8 @@ class _Engine:
     def _explained(self, what: str) -> Iterator[None]:
         try:
             yield
+        except MissingExtraError:
+            raise
         except Exception as error:  # the engine has many kinds of its own
             said = " ".join(str(error).split())[:300]
             raise ModelError(f"{self.name}: {what} ({said})") from error

@@ -17,7 +17,7 @@ import ray.data
 __all__ = ["BandKeys"]
 
 _PARTITION_KEYS = 4_000_000  # about 70 MB, with their rows and bands
-_NOTHING = pa.schema([("band", pa.int64()), ("row", pa.int64()), ("new", pa.bool_())])
+_NOTHING = pa.schema([("band", pa.int16()), ("row", pa.int64()), ("new", pa.bool_())])
 
 
 class BandKeys:
@@ -75,8 +75,9 @@ def _pairs(among: Any, bands: int, block: pa.Table) -> pa.Table:  # noqa: ANN401
         keys = np.frombuffer(content.as_buffer(), np.int64).reshape(-1, bands)
         row = np.arange(start, start + len(keys))
         held = wanted[start : start + len(keys)].astype(bool)
-        columns.append((np.tile(np.arange(bands), held.sum()), keys[held].ravel(), row[held]))
-    band, key, row = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        columns.append((keys[held].ravel(), row[held]))
+    key, row = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    band = np.tile(np.arange(bands, dtype=np.int16), len(row))
     return pa.table({"band": band, "key": key, "row": np.repeat(row, bands)})
 
 

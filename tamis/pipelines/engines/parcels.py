@@ -35,9 +35,14 @@ class Parcel(NamedTuple):
     models: list[object]
 
     @property
-    def served(self) -> bool:
-        """Whether it asks a server: one process does that as quickly, and keeps one account."""
-        return any(hasattr(model, "usage") for model in self.models)
+    def stays(self) -> bool:
+        """Whether one process asks for all: a server, which keeps one account, or Ray itself."""
+        return any(hasattr(model, name) for model in self.models for name in ("usage", "together"))
+
+    @property
+    def together(self) -> int:
+        """How many requests a model in it wants at once; 0 where none says."""
+        return max((getattr(model, "together", 0) for model in self.models), default=0)
 
     @property
     def wants_card(self) -> bool:

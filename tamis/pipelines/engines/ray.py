@@ -4,47 +4,39 @@ Ray Data moves what there is to move, keeps the order, and does again what a los
 at. Rows do not pass through this process: a pool lies in a file under TAMIS_HOME, and is read
 where its batch is worked on, so that all nodes have to see that folder. Functions that hold a
 model are actors, which keep it from one batch to the next, with a card each where there are
-cards; others are tasks. What asks a server runs in this process.
+cards; others are tasks. What asks a server runs in this
+process, and vLLM as Ray's own LLM batches do (see `tamis.pipelines.engines.llm`).
 """
 
-import logging
 import os
 import pickle
-import shutil
-import sys
-import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
 
-import tamis
 from tamis.data.batches import Keyed, Keys, LocalEngine
 from tamis.data.files import home
 from tamis.data.progress import progress_bar
 from tamis.errors import MissingExtraError, RunError
-from tamis.pipelines.steps import code_digest
 
 try:
     import ray
     import ray.data
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as error:
     raise MissingExtraError("Ray", "ray") from error
 
 from tamis.pipelines.engines.bands import BandKeys
+from tamis.pipelines.engines.joining import join, one_line, silent
 from tamis.pipelines.engines.parcels import Parcel, answered, packed, worked
 
-__all__ = ["RayEngine", "leaving"]
+__all__ = ["RayEngine"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -77,10 +69,11 @@ class RayEngine:
     def map(self, pool: Dataset, function: Callable[[pa.Table], T], label: str) -> Iterator[T]:
         """Yield `function(batch)` for each batch of `pool`, in order."""
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
-        if parcel.served:
-            yield from LocalEngine(batch_rows=self.batch_rows).map(pool, function, label)
+        join(self.address, self.workers)
+        if parcel.stays:
+            batch_rows = max(parcel.together, self.batch_rows)
+            yield from LocalEngine(batch_rows=batch_rows).map(pool, function, label)
             return
-        self._connect()
         ranges = self._ranges(len(pool))
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
             answers = _answers(_results(_answer, parcel, ranges))
@@ -91,10 +84,10 @@ class RayEngine:
     def each(self, items: Iterable[S], function: Callable[[S], T], label: str) -> Iterator[T]:
         """Yield `function(item)` for each item, in order."""
         parcel = packed(function)
-        if parcel.served:
+        join(self.address, self.workers)
+        if parcel.stays:
             yield from LocalEngine().each(items, function, label)
             return
-        self._connect()
         yield from progress_bar(
             _answers(_results(_answer, parcel, items)), desc=label, unit=" parts"
         )
@@ -104,7 +97,7 @@ class RayEngine:
         self, pool: Dataset, function: Keyed[T], bands: int, label: str
     ) -> Iterator[tuple[Iterator[T], Keys]]:
         """Do as `map`, and give the keys, which stay where they were computed."""
-        self._connect()
+        join(self.address, self.workers)
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
             found = _results(_keyed, parcel, self._ranges(len(pool))).materialize()
@@ -117,104 +110,6 @@ class RayEngine:
         share = rows // (_TURNS * _slots("CPU")) + 1
         step = min(max(share, min(_FEWEST_ROWS, self.batch_rows)), _MOST_ROWS)
         return [(start, min(start + step, rows)) for start in range(0, rows, step)]
-
-    def _connect(self) -> None:
-        """Join the cluster, or start one here, unless that is done."""
-        if ray.is_initialized():
-            return
-        address = self.address or os.environ.get("RAY_ADDRESS")
-        if not address:
-            _start(self.workers)
-            return
-        try:
-            _join(address)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RunError(
-                f"ray: no cluster answers at {address} ({_line(error)}); start one with "
-                "`ray start --head`, or leave the address out to run on this machine"
-            ) from error
-        _check_nodes()
-
-
-@contextmanager
-def leaving() -> Iterator[None]:
-    """Leave Ray at the end of the block, if it was joined inside; one of its own ends."""
-    joined = ray.is_initialized()
-    try:
-        yield
-    finally:
-        if not joined and ray.is_initialized():
-            ray.shutdown()
-            shutil.rmtree(_folder(), ignore_errors=True)
-
-
-def _start(workers: int) -> None:
-    """Start a Ray on this machine: its files lie in a temporary folder, its overflow at home."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    overflow = home() / "scratch"
-    overflow.mkdir(parents=True, exist_ok=True)
-    _join(
-        "local",
-        num_cpus=workers,
-        include_dashboard=False,
-        object_spilling_directory=str(overflow),
-        _temp_dir=str(_folder()),
-    )
-
-
-def _join(address: str, **how: Any) -> None:  # noqa: ANN401 - of `ray.init`
-    """Join Ray in silence: its core warns of each pool of actors, and tells of its own level."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    sys.stderr.flush()
-    screen = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        ray.init(address, log_to_driver=False, logging_level="error", **how)
-    finally:
-        os.dup2(screen, 2)
-        os.close(screen)
-
-
-def _folder() -> Path:
-    return Path(tempfile.gettempdir()) / f"tamis-ray-{os.getpid()}"
-
-
-def _check_nodes() -> None:
-    """Raise RunError unless every node sees the same TAMIS_HOME, and has the same tamis."""
-    mark = home() / f".seen-{uuid4().hex}"
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    try:
-        looks = {
-            node["NodeManagerHostname"]: _look.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(mark)
-            for node in ray.nodes()
-            if node["Alive"] and node["Resources"].get("CPU")
-        }
-        for name, look in looks.items():
-            check_node(name, *ray.get(look))
-    finally:
-        mark.unlink()
-
-
-def check_node(name: str, sees: bool, digest: str) -> None:
-    """Raise RunError unless a node sees TAMIS_HOME, and its tamis has this digest."""
-    if not sees:
-        raise RunError(
-            f"ray: node {name} does not see TAMIS_HOME={home()}; "
-            "put it on a file system that all nodes share"
-        )
-    if digest != code_digest():
-        raise RunError(
-            f"ray: node {name} has another tamis; install {tamis.__version__} on every node"
-        )
-
-
-@ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
-def _look(mark: Path) -> tuple[bool, str]:
-    return mark.exists(), code_digest()
 
 
 def _slots(kind: str) -> int:
@@ -239,16 +134,14 @@ def _over_rows(
 
 
 def _answer(home: str, work: Any, block: pa.Table) -> pa.Table:  # noqa: ANN401 - an ObjectRef
-    function, item = _ready(home, work), _only(block)
-    return _block(answer=worked(partial(function, item)))
+    return _block(answer=worked(lambda: _ready(home, work)(_only(block))))
 
 
 def _keyed(home: str, work: Any, block: pa.Table) -> pa.Table:  # noqa: ANN401 - an ObjectRef
-    function, item = _ready(home, work), _only(block)
-    keys: list[npt.NDArray[np.uint64]] = []
+    item, keys = _only(block), list[npt.NDArray[np.uint64]]()
 
     def answers() -> list[object]:
-        found = function(item)
+        found = _ready(home, work)(item)
         keys.extend(part for _, part in found)
         return [answer for answer, _ in found]
 
@@ -295,7 +188,7 @@ def _results(work: Work, parcel: Parcel, items: Iterable[Any]) -> ray.data.Datas
         return ray.data.from_arrow(_block(answer=b"").slice(1))
     done = partial(work, str(home()), ray.put(parcel.content))
     how: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}
-    with ray.data.DataContext.current(_settings()):
+    with ray.data.DataContext.current(silent(in_order=True)):
         given = ray.data.from_arrow(blocks)
         if not parcel.models:
             return given.map_batches(done, **how)
@@ -312,19 +205,4 @@ def _answers(results: ray.data.Dataset) -> Iterator[Any]:
             for content in block["answer"]:
                 yield answered(content.as_py())
     except ray.exceptions.RayError as error:
-        raise RunError(f"ray: {_line(error)}; its logs say more") from error
-
-
-def _settings() -> ray.data.DataContext:
-    """Return Ray Data's settings, for one dataset: in order, and quiet."""
-    with warnings.catch_warnings(action="ignore"):  # its own defaults are deprecated
-        settings = ray.data.DataContext.get_current().copy()
-    settings.execution_options.preserve_order = True
-    settings.enable_progress_bars = False
-    settings.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    return settings
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+        raise RunError(f"ray: {one_line(error)}; its logs say more") from error

@@ -28,7 +28,8 @@ from tamis.errors import DataError, RunError
 from tamis.models.account import counting
 from tamis.models.cached import CachedLM
 from tamis.pipelines.engines import opened
-from tamis.pipelines.engines.ray import RayEngine, check_node
+from tamis.pipelines.engines.joining import check_node
+from tamis.pipelines.engines.ray import RayEngine
 from tamis.pipelines.steps import code_digest
 from tamis.selectors import DEITA, DSIR, IFD, LIMA, Clean, Deduplicate, KCenter, Privacy
 
