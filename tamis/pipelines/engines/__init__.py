@@ -69,7 +69,7 @@ def opened(name: str, *, workers: int = 1) -> Iterator[Engine]:
     if isinstance(engine, LocalEngine):
         yield engine
         return
-    from tamis.pipelines.engines.ray import leaving
+    from tamis.pipelines.engines.joining import leaving
 
     with leaving():
         yield engine
