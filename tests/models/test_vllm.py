@@ -14,7 +14,10 @@ pytest.importorskip("transformers", reason='pip install "tamis[models]"')
 import tamis
 from tamis.errors import ModelError
 from tamis.models.vllm import _STRICT
+from tamis.prompting.generation import SelfInstruct, account_of
+from tamis.prompting.generation.configure import FOR_THE_BUNDLED
 from tests.models.texts import long, varied
+from tests.prompting.generation.test_self_instruct import SEEDS
 
 pytestmark = [
     pytest.mark.vllm,
@@ -236,3 +239,16 @@ def test_a_text_beyond_the_servers_context_is_named(served):
     lm = tamis.models.load("openai:bundled", base_url=served)
     with pytest.raises(ModelError, match=r"1 of 2 requests got no answer .*1024"):
         lm.logprobs(["Tea", "blue " * 1500])
+
+
+def test_new_instructions_come_from_a_server(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("TAMIS_HOME", str(tmp_path))
+    method = SelfInstruct(
+        f"openai:bundled?base_url={served}", requests=2, **FOR_THE_BUNDLED["self-instruct"]
+    )
+    pool = method.generate(SEEDS, n=3, progress=False)
+    told = account_of(pool)
+    assert (told["tasks"], told["tokens_counted_by"]) == (3, "server")
+    assert told["completion_tokens"] > 50
+    assert not set(pool["instruction"]) & {row["instruction"] for row in SEEDS}
+    assert all(pool["output"])
