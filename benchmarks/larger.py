@@ -3,6 +3,7 @@
     python -m benchmarks.larger --megabytes 100 1000 5000
     python -m benchmarks.larger --megabytes 5000 --memory 1500     # no more than so many MB
     python -m benchmarks.larger --growth --megabytes 100 300 1000 2000
+    python -m benchmarks.larger --alone --megabytes 4000 --memory 400
 
 A pool is made (`benchmarks.pools`) of so many MB of JSON Lines, packed as .jsonl.zst. DuckDB
 reads it and writes it again as .jsonl.zst; tamis loads, cleans, deduplicates, draws a tenth by
@@ -13,7 +14,8 @@ it. With `--memory` the system itself allows no more (a control group; needs roo
 pages and all.
 
 `--growth` measures the steps alone, from the loaded pool to the Selection, in CPU seconds of
-one thread, and fits seconds = a · bytes^exponent.
+one thread, and fits seconds = a · bytes^exponent. `--alone` runs each method by itself, over
+an Arrow file of so many MB of text, within the limit on memory.
 """
 
 import argparse
@@ -28,9 +30,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from datasets import Dataset
 
 from benchmarks.common import CACHE
-from benchmarks.pools import DATA, write_pool
+from benchmarks.pools import DATA, write_arrow, write_pool
 
 RECIPE = """\
 name: larger
@@ -66,10 +69,13 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--memory", type=int, metavar="MB", help="allow a run no more than this")
     parser.add_argument("--growth", action="store_true", help="the steps alone, and exponents")
+    parser.add_argument("--alone", action="store_true", help="each method, within --memory")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "POOL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print(_one(*arguments.one))
+    elif arguments.alone:
+        _print_alone(arguments.megabytes, arguments.memory)
     elif arguments.growth:
         _print_growth(arguments.megabytes)
     else:
@@ -113,6 +119,23 @@ def _print_growth(sizes: list[int]) -> None:
         print(f"{method:26}{''.join(f'{s:9.2f}' for s in found)}   exponent {exponent:.3f}")
 
 
+def _print_alone(sizes: list[int], memory: int | None) -> None:
+    for size in sizes:
+        with tempfile.TemporaryDirectory(dir=CACHE) as place:
+            folder, pool = Path(place), CACHE / f"pool-{size}.arrow"
+            if not pool.exists():
+                write_arrow(pool, size)
+            for method in METHODS:
+                command = [sys.executable, "-m", "benchmarks.larger", "--one", method, pool]
+                cost = _cost(command, folder, memory)
+                limit = f"{memory:,} MB allowed" if memory else "no limit"
+                print(
+                    f"{size:,} MB, {limit}: {method:12}{cost.wall:8.1f} s ({cost.cpu:.1f} CPU), "
+                    f"{cost.own:,.0f} MB its own, {cost.mapped:,.0f} MB mapped",
+                    flush=True,
+                )
+
+
 def _one(method: str, pool: str) -> float:
     """Return the CPU seconds of a method, on one thread, from the loaded pool on."""
     import tamis
@@ -124,7 +147,8 @@ def _one(method: str, pool: str) -> float:
         "deduplicate": selectors.Deduplicate(near=0.8),
         "dsir": selectors.DSIR(target=target),
     }[method]
-    rows = tamis.load(pool, progress=False)
+    arrow = pool.endswith(".arrow")
+    rows = Dataset.from_file(pool) if arrow else tamis.load(pool, progress=False)
     k = 0.1 if made.needs_k else None
     made.select(rows.select(range(200)), k, progress=False)  # compiles
     started = time.process_time()

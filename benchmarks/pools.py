@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +60,21 @@ def write_pool(path: Path, megabytes: float) -> tuple[int, int]:
                 if size >= megabytes * 1e6:
                     return rows, size
     raise AssertionError("tables() has no end")
+
+
+def write_arrow(path: Path, megabytes: float) -> None:
+    """Write a made pool of at least so many megabytes of text as an Arrow stream."""
+    size = 0
+    pool = tables()
+    first = next(pool)
+    part = path.with_suffix(".part")
+    with pa.OSFile(str(part), "wb") as file, pa.ipc.new_stream(file, first.schema) as stream:
+        for table in chain([first], pool):
+            stream.write_table(table, max_chunksize=ROWS)
+            size += table.nbytes
+            if size >= megabytes * 1e6:
+                break
+    part.replace(path)
 
 
 def tables() -> Iterator[pa.Table]:

@@ -15,7 +15,7 @@ from tamis.errors import DataError
 
 __all__ = ["roomy", "scratch"]
 
-_SMALL = 2**24
+_SMALL = 2**20
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
         pass
 
 
-@pytest.mark.parametrize("in_memory", [0, 2**24])
+@pytest.mark.parametrize("in_memory", [0, 2**20])
 def test_a_roomy_array_is_there_as_long_as_it_is_used(in_memory, monkeypatch):
     monkeypatch.setattr(module, "_SMALL", in_memory)
     array = roomy((3, 1000), np.float64)
