@@ -167,7 +167,8 @@ def _said(seconds: float, tilde: str) -> str:
         for unit, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
         if seconds >= 2 * size or size == 1
     )
-    return f"{tilde}{seconds / size:.2g} {unit}"
+    figure = seconds / size
+    return f"{tilde}{figure:.0f} {unit}" if figure >= 10 else f"{tilde}{figure:.2g} {unit}"
 
 
 def _apart(name: str, rows: int) -> dict[str, float]:
