@@ -24,7 +24,7 @@ def main(names: list[str]) -> None:
         for row in import_module(f"benchmarks.{name}").rows():
             rows.append(row)
             print(shown(row), flush=True)
-        keep(name, rows, (time.perf_counter() - started) / 60)
+            keep(name, rows, (time.perf_counter() - started) / 60)  # if it is cut off, so much is
         write_page(BESIDE)
 
 

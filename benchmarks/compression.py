@@ -5,11 +5,10 @@
 
 By default the model has GPT-2's shape (124 million parameters) and random weights, which are
 as quick as any, and as good for agreement. llmlingua 0.2.2 runs in an environment of its own
-with transformers 4.55, the last that it works with. Each way runs in a process of its own;
-loading is not timed. 'one pass' is the model's own forward over the prompt, in windows of its
-context, with log-probabilities and nothing else. Agreement: of the tokens that llmlingua
-keeps, the share that tamis keeps too, in their order; for the reference setting it should
-be 1, and for the default it is not meant to be.
+with transformers 4.55, the last that it works with; loading is not timed. 'one forward pass'
+is the model's own over the prompt, in windows of its context, with log-probabilities and
+nothing else. Of the words that llmlingua keeps, tamis in its reference setting should keep all,
+in their order; by default it is not meant to.
 """
 
 import argparse
@@ -88,10 +87,8 @@ def rows(
 
 
 def _ours(own: Path, rest: Sequence[object], ways: Sequence[str], threads: int | None) -> Ways:
-    script, (model, prompts, method) = "peers/run_tamis_compression.py", rest
-    return {
-        way: answer(own, script, model, prompts, method, way, threads)["results"] for way in ways
-    }
+    script = "peers/run_tamis_compression.py"
+    return dict(answer(own, script, *rest, ",".join(ways), threads)["results"])
 
 
 def _theirs(rest: Sequence[object], threads: int | None) -> Ways:

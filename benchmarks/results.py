@@ -25,6 +25,11 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 PLOT = Path("images") / "benchmarks.png"
 LESS_IS_BETTER = {"s", "GB"}
 
+_BUSY = """
+Others were at work on the machine (load up to {load:.0f} on {cores} cores). Spreads are wide, and
+what goes by the clock, rather than by the processor's seconds, is slower on both sides than on a
+quiet machine."""
+
 HEAD = ["what", "size", "tamis", "peer", "times as good", "wanted", "beside"]
 
 
@@ -121,6 +126,7 @@ def keep(name: str, rows: Iterable[Row], minutes: float) -> None:
         "date": str(date.today()),
         "tamis": tamis.__version__,
         "machine": machine(),
+        "load": os.getloadavg()[0],
         "minutes": minutes,
         "rows": [asdict(row) for row in rows],
     }
@@ -168,6 +174,8 @@ def _opening(kept: Sequence[dict]) -> list[str]:
     machines = sorted({one["machine"] for one in kept})
     versions = sorted({one["tamis"] for one in kept})
     minutes = sum(one["minutes"] for one in kept)
+    load = max(one["load"] for one in kept)
+    busy = load > 1.5 * (os.cpu_count() or 1)
     return [
         "# Beside the peers",
         "",
@@ -184,6 +192,7 @@ def _opening(kept: Sequence[dict]) -> list[str]:
         f"Measured {days[0] if len(days) == 1 else f'{days[0]} to {days[-1]}'} on "
         f"{' and '.join(machines)}, with tamis {' and '.join(versions)}; "
         f"{minutes:.0f} minutes in all.",
+        *(_BUSY.format(load=load, cores=os.cpu_count()).splitlines() if busy else ()),
         "",
         f"![How many times better tamis does than each peer]({PLOT.as_posix()})",
         "",

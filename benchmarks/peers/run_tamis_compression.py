@@ -1,6 +1,7 @@
-"""Compress with tamis: run_tamis_compression.py MODEL PROMPTS METHOD WAY THREADS; one JSON line.
+"""Compress with tamis: run_tamis_compression.py MODEL PROMPTS METHOD WAYS THREADS; one JSON line.
 
-WAY is 'default', 'reference', or 'pass': plain forward passes over the prompt in windows.
+WAYS are some of 'default', 'reference' and 'pass' (plain forward passes over the prompt in
+windows), with commas between; they take turns prompt by prompt.
 """
 
 import json
@@ -8,8 +9,9 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-model, path, method, way, threads = sys.argv[1:]
+model, path, method, ways, threads = sys.argv[1:]
 os.environ["OMP_NUM_THREADS"] = threads
 
 import torch  # noqa: E402 - after the number of threads is set
@@ -31,22 +33,28 @@ def one_pass(text: str) -> tuple[str, int]:
     return text, ids.numel()
 
 
-results = []
+def compressed(prompt: dict[str, Any], reference: bool) -> tuple[str, int]:
+    """Return what is left of a prompt, and the tokens that went through the model."""
+    done = compress(
+        contexts=prompt["contexts"],
+        question=prompt["question"],
+        rate=prompt["rate"],
+        method=method,
+        lm=lm,
+        reference=reference,
+        progress=False,
+    )
+    return done.text, done.model_tokens
+
+
+results: dict[str, list[dict[str, Any]]] = {way: [] for way in ways.split(",")}
 for prompt in json.loads(Path(path).read_text()):
-    begin = time.perf_counter()
-    if way == "pass":
-        text, read = one_pass("\n\n".join([*prompt["contexts"], prompt["question"]]))
-    else:
-        done = compress(
-            contexts=prompt["contexts"],
-            question=prompt["question"],
-            rate=prompt["rate"],
-            method=method,
-            lm=lm,
-            reference=way == "reference",
-            progress=False,
-        )
-        text, read = done.text, done.model_tokens
-    seconds = time.perf_counter() - begin
-    results.append({"text": text, "seconds": seconds, "model_tokens": read})
+    for way, found in results.items():
+        begin = time.perf_counter()
+        if way == "pass":
+            text, read = one_pass("\n\n".join([*prompt["contexts"], prompt["question"]]))
+        else:
+            text, read = compressed(prompt, reference=way == "reference")
+        seconds = time.perf_counter() - begin
+        found.append({"text": text, "seconds": seconds, "model_tokens": read})
 print(json.dumps({"results": results}))

@@ -3,11 +3,12 @@
 Each step's cost a row comes from `growth`: measured on a sample, on one core of this machine.
 Three kinds of step spread differently:
 
-- *rows*: each row is scored on its own, wherever it lies (every Scorer);
+- *rows*: what goes batch by batch (scores, vectors, losses) is shared by all cores, and the first
+  node does the rest (every Scorer, and set methods that choose exactly);
 - *bands*: rows are signed where they lie, and the keys of their bands are parted by hash, so
   that those alike meet on one node (`deduplicate`);
 - *sets*: each node chooses from its share as many as are wanted in all, and one node chooses
-  from what they chose (GreeDi, Mirzasoleiman et al., arXiv 1411.0541).
+  from what they chose (GreeDi, Mirzasoleiman et al., arXiv 1411.0541; methods with `shards`).
 
 The pool lies where all nodes can read it, so rows cross the network once a step, and what is
 decided about them comes to the first node. Reading, computing and writing overlap, and take as
@@ -270,6 +271,7 @@ def _step(growth: Growth, rows: int, cluster: Cluster) -> ScaledStep:
     on_disk = rows * growth.stored_bytes + 2 * shuffled  # written when received, and read once
     more = rows / growth.trial.seen
     vectors = growth.stored_bytes * rows / cluster.nodes if kind == "sets" else 0.0
+    exact = 0.0 if kind == "sets" or _rowwise(growth) else growth.stored_bytes
     fit = growth.fit
     return ScaledStep(
         number=growth.step.number,
@@ -280,13 +282,13 @@ def _step(growth: Growth, rows: int, cluster: Cluster) -> ScaledStep:
         row_bytes=growth.row_bytes,
         core_seconds=shared + alone,
         compute=shared / (cluster.nodes * cluster.cores),
-        network=max(moved / cluster.nodes, rows * growth.held_bytes) / cluster.network,
+        network=max(moved / cluster.nodes, rows * (growth.held_bytes + exact)) / cluster.network,
         disk=on_disk / (cluster.nodes * cluster.disk),
         alone=alone / (cluster.cores if kind == "sets" else 1),
         network_bytes=moved,
         disk_bytes=on_disk,
         memory_bytes=cluster.cores * peak_bytes() + vectors,
-        gathered_bytes=rows * growth.held_bytes,
+        gathered_bytes=rows * (growth.held_bytes + exact),
         exponent=fit.exponent if fit else np.nan,
         error=fit.error if fit else np.nan,
         sizes=fit.rows if fit else (),
@@ -311,7 +313,12 @@ def _kind(growth: Growth) -> str:
     selector = growth.step.selector
     if isinstance(selector, Deduplicate):
         return "bands"
-    return "rows" if isinstance(selector, Scorer) or selector.name == "random" else "sets"
+    return "sets" if getattr(selector, "shards", None) else "rows"
+
+
+def _rowwise(growth: Growth) -> bool:
+    """Return whether no row's vector is needed beside another's."""
+    return isinstance(growth.step.selector, Scorer | Deduplicate)
 
 
 def _shuffled_bytes(growth: Growth) -> float:

@@ -98,3 +98,10 @@ def test_the_page_says_on_which_machine_and_has_its_picture(page):
     assert "a\\|b" in said
     assert "`gone`" in said
     assert (page.parent / results.PLOT).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("load", "said"), [(0.5, False), (1000.0, True)])
+def test_a_busy_machine_is_said(page, monkeypatch, load, said):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0, 0))
+    keep("knn", [row()], minutes=1)
+    assert ("Others were at work" in told(page, "knn")) is said

@@ -135,3 +135,17 @@ def test_a_straggler_is_a_draw_of_the_tail():
 def test_the_same_seed_gives_the_same_run():
     runs = [simulate([1.0] * 300, nodes=9, slots=2, troubles=Troubles(), seed=s) for s in (3, 3, 4)]
     assert runs[0] == runs[1] != runs[2]
+
+
+def test_a_node_that_is_back_has_all_of_its_slots():
+    # 400 s of work on four slots: 100 s, and about one failure of 20 s and what it loses.
+    runs = [simulate([1.0] * 400, nodes=1, slots=4, troubles=FAILING, seed=i) for i in range(50)]
+    assert np.mean([run.seconds for run in runs]) < 150
+
+
+def test_much_longer_than_most_is_beside_the_median_not_the_longest():
+    # Done by 0.5 s: 0.2, 0.2, 0.2 and 0.5 s. Four times the median is 0.8 s, and a copy takes 1 s.
+    late = replace(NONE, copy_after=4.0)
+    work = [1.0, 0.2, 0.2, 0.2, 0.5]
+    phase = simulate(work, nodes=5, slots=1, troubles=late, seed=0, slowness=slow_once())
+    assert phase.seconds == pytest.approx(1.8)

@@ -56,12 +56,20 @@ def test_keys_of_bands_meet_on_other_nodes(pool):
 
 
 def test_a_set_is_chosen_on_every_node_and_again_from_what_they_chose(pool):
-    (step,) = planned("  - kcenter: {k: 20}\n", pool).steps
+    (step,) = planned("  - kcenter: {k: 20, shards: 4}\n", pool).steps
     assert step.kind == "sets"
     assert step.disk_bytes > 1e6 * 100  # vectors are kept
     assert step.network_bytes > 1e6 * step.row_bytes + step.gathered_bytes
     assert 8 * (4 * step.compute + step.alone) == pytest.approx(step.core_seconds)
     assert step.alone > 0  # one node's cores choose from what the nodes chose
+
+
+def test_an_exact_set_has_all_vectors_on_one_node(pool):
+    (exact,) = planned("  - kcenter: {k: 20}\n", pool).steps
+    (parted,) = planned("  - kcenter: {k: 20, shards: 4}\n", pool).steps
+    assert exact.kind == "rows"
+    assert exact.gathered_bytes > parted.gathered_bytes + 1e6 * 100
+    assert exact.network >= exact.gathered_bytes / 1e9
 
 
 def test_the_slowest_of_what_overlaps_is_the_bottleneck(pool):
@@ -85,7 +93,9 @@ def test_what_one_node_receives_and_does_alone_does_not_shrink_with_more_nodes(p
 
 
 def test_memory_is_a_process_a_core_and_the_vectors_of_a_share(pool):
-    small, large = (planned("  - kcenter: {k: 20}\n", pool, rows=rows) for rows in (10**6, 10**9))
+    small, large = (
+        planned("  - kcenter: {k: 20, shards: 4}\n", pool, rows=rows) for rows in (10**6, 10**9)
+    )
     assert small.memory_bytes > 8 * 50e6
     assert large.memory_bytes - small.memory_bytes > 0.9 * (10**9 - 10**6) / 4 * 100
 
@@ -99,8 +109,9 @@ def test_troubles_take_time(pool):
     expected = planned("  - clean\n", pool, rows=10**9)
     middle, least, most = expected.expected
     assert expected.seconds < least <= middle <= most
-    dying = replace(expected, troubles=Troubles(days_between_failures=expected.seconds / 86_400))
-    assert dying.expected[0] > most
+    days = sum(step.shared for step in expected.steps) / 86_400
+    failing = Troubles(stragglers=0, slow_nodes=0, days_between_failures=days)
+    assert replace(expected, troubles=failing).expected[0] > expected.seconds + 60
 
 
 def test_a_server_is_not_asked_and_its_bill_is_foretold(pool):
