@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from tamis.data.batches import Engine, LocalEngine
 from tamis.errors import SettingError, did_you_mean
+from tamis.models import LANGUAGE_MODELS
 
 __all__ = ["engine_of", "kind_and_address", "opened"]
 
@@ -60,6 +61,8 @@ def kind_and_address(name: str) -> tuple[str, str]:
 def opened(name: str, *, workers: int = 1) -> Iterator[Engine]:
     """Give the engine of this name; what it started ends with the block.
 
+    Inside, on Ray, a model called 'vllm:ID' is run by Ray's LLM batches.
+
     Raises
     ------
     SettingError, MissingExtraError
@@ -71,5 +74,11 @@ def opened(name: str, *, workers: int = 1) -> Iterator[Engine]:
         return
     from tamis.pipelines.engines.joining import leaving
 
-    with leaving():
-        yield engine
+    elsewhere = {"vllm": "tamis.pipelines.engines.llm:RayVLLM"}
+    here = {name: LANGUAGE_MODELS[name] for name in elsewhere}
+    LANGUAGE_MODELS.update(elsewhere)
+    try:
+        with leaving():
+            yield engine
+    finally:
+        LANGUAGE_MODELS.update(here)
