@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from tamis.errors import MissingExtraError, SettingError
+from tamis.models.account import spend
 from tamis.models.base import Generation, Prompt
 from tamis.models.fingerprint import seed_of
 from tamis.models.tokens import TextTokenizer
@@ -77,6 +78,7 @@ def generate(
         width = max(1, batch_tokens // (len(rows[0].embeddings) + how.max_tokens))
         batch, rows = rows[:width], rows[width:]
         for row, answer in zip(batch, _answers(module, reader, batch, how), strict=True):
+            spend(len(row.embeddings) + len(answer))
             text, finish = _ended(module, reader.tokenizer, answer, how.stop)
             texts[row.prompt].append(text)
             finishes[row.prompt].append(finish)

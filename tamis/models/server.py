@@ -16,6 +16,7 @@ from threading import Condition, Event
 from typing import Any, TypeVar
 
 from tamis.errors import MissingExtraError, ModelError, SettingError
+from tamis.models.account import spend
 from tamis.models.base import IncompleteError
 
 try:
@@ -100,6 +101,8 @@ class Bill:
     def settle(self, held: float, used: object, *, again: bool) -> None:
         """Return what was set aside; count what the server says was used."""
         read, written = (_count(used, kind) for kind in ("prompt_tokens", "completion_tokens"))
+        money = None if self.prices is None else self.prices.of(read, written)
+        spend(read + written, money)
         with self._changed:
             before = self.usage
             self.usage = Usage(
@@ -107,7 +110,7 @@ class Bill:
                 before.retries + again,
                 before.prompt_tokens + read,
                 before.completion_tokens + written,
-                None if self.prices is None else self._spent + self.prices.of(read, written),
+                None if money is None else self._spent + money,
             )
             self._held -= held
             self._changed.notify_all()

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.errors import MissingExtraError, ModelError
+from tamis.models.account import spend
 from tamis.models.base import Generation, Prompt, TokenLogprobs, unit_rows
 from tamis.models.fingerprint import digest, folder_of, of_files, of_tokenizer, seed_of
 from tamis.models.tokens import Piece, TextTokenizer, score
@@ -181,6 +182,8 @@ class VLLM(_Engine):
         ]
         with self._asked("cannot answer"):
             said = self.llm.generate([prompt for prompt, _ in asked], how, use_tqdm=False)
+        spend(sum(len(one.prompt_token_ids or ()) for one in said))
+        spend(sum(len(answer.token_ids) for one in said for answer in one.outputs))
         return [
             Generation(
                 tuple(answer.text for answer in answers.outputs),

@@ -12,7 +12,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -31,6 +31,7 @@ from tamis.data.load import load, rejected
 from tamis.data.pools import open_pool, pool_key
 from tamis.data.save import save_tables
 from tamis.errors import CatalogError, RunError, did_you_mean
+from tamis.models.account import Account, counting
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.steps import Outcome, PlannedStep
 from tamis.selectors.chained import joined
@@ -61,10 +62,13 @@ class Run:
     id : str
     record : RunRecord
         What the catalogue says of it.
+    spent : Account
+        What models do for it, while this process runs it.
     """
 
     id: str
     record: RunRecord
+    spent: Account = field(default_factory=Account)
 
     @property
     def folder(self) -> Path:
@@ -93,7 +97,7 @@ class Run:
 
     @property
     def cost(self) -> dict[str, float]:
-        """Seconds, rows, tokens through models and US dollars that this run spent."""
+        """Seconds and rows of the steps, tokens through models, US dollars if they are known."""
         return dict(self.record.cost)
 
     @property
@@ -219,6 +223,7 @@ def recorded(recipe: Recipe, run_id: str) -> Iterator[Run]:
     RunError
         If another process is running it.
     """
+    earlier = next((known.cost for known in catalog.runs() if known.run_id == run_id), {})
     record = RunRecord(
         run_id=run_id,
         recipe=recipe.name,
@@ -227,6 +232,7 @@ def recorded(recipe: Recipe, run_id: str) -> Iterator[Run]:
         seed=recipe.seed,
         settings=recipe.as_yaml(),
         versions={"tamis": tamis.__version__, **{name: version(name) for name in _VERSIONED}},
+        cost=earlier,  # of a try that did not end
     )
     run = Run(run_id, record)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -239,13 +245,15 @@ def recorded(recipe: Recipe, run_id: str) -> Iterator[Run]:
         with written_aside(run.folder / "recipe.yaml") as aside:
             aside.write_text(recipe.as_yaml(), encoding="utf-8")
         _record(record)
-        try:
-            yield run
-        except BaseException as error:
-            # Ctrl-C, and the signal by which Prefect cancels, are no Exceptions.
-            failed = isinstance(error, Exception)
-            note(run_id, status="failed" if failed else "cancelled", error=_line(error))
-            raise
+        with counting() as spent:
+            run = replace(run, spent=spent)
+            try:
+                yield run
+            except BaseException as error:
+                # Ctrl-C, and the signal by which Prefect cancels, are no Exceptions.
+                status = "failed" if isinstance(error, Exception) else "cancelled"
+                note(run_id, status=status, cost=_cost(run), error=_line(error))
+                raise
     finally:
         lock.release()
 
@@ -299,10 +307,17 @@ def write_outcomes(run: Run, outcomes: Sequence[Outcome]) -> None:
     cost = {
         "seconds": sum(outcome.seconds for outcome in fresh),
         "rows": sum(outcome.rows for outcome in fresh),
-        "tokens": 0,
-        "money": 0.0,
     }
-    note(run.id, status="done", cost=cost, error=None)
+    note(run.id, status="done", cost=cost | _cost(run), error=None)
+
+
+def _cost(run: Run) -> dict[str, float]:
+    """Return what models did for the run, earlier tries included; no money if it is not known."""
+    earlier, spent = run.record.cost, run.spent
+    cost: dict[str, float] = {"tokens": earlier.get("tokens", 0) + spent.tokens}
+    if spent.money is not None and (not earlier or "money" in earlier):
+        cost["money"] = earlier.get("money", 0.0) + spent.money
+    return cost
 
 
 def _slug(name: str) -> str:

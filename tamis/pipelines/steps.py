@@ -22,6 +22,7 @@ import tamis
 from tamis.data.files import home
 from tamis.data.pools import pool_key
 from tamis.errors import TamisError
+from tamis.models.account import Account, counting
 from tamis.pipelines.recipe import Recipe
 from tamis.selectors.base import Budget, Selector
 from tamis.selectors.selection import Selection
@@ -34,7 +35,11 @@ MODELS = frozenset({"lm", "embedder", "judge", "complexity", "quality"})
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step did: rows in, rows kept, and the seconds it took when it was computed."""
+    """What a step did: rows in, rows kept, and the seconds it took when it was computed.
+
+    `tokens` and `money` (US dollars; None where a server's prices are not known) are what it
+    asked of language models now: nothing where its result was there.
+    """
 
     number: int
     method: str
@@ -44,6 +49,8 @@ class Outcome:
     kept: int
     seconds: float
     reused: bool
+    tokens: int = 0
+    money: float | None = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,10 +116,10 @@ def run_step(step: PlannedStep, pool: Dataset, earlier: Sequence[PlannedStep]) -
     TamisError
         As the method raises it, with the step's number before it.
     """
-    reused = step.done
-    if reused:
+    if step.done:
         step.path.touch()  # `tidy` asks when a result was last of use
-    else:
+        return _outcome(step, reused=True, cost=Account())
+    with counting() as cost:
         rows = remaining(pool, earlier)
         left = pool if len(rows) == len(pool) else pool.select(rows)  # a whole file reads best
         try:
@@ -120,10 +127,10 @@ def run_step(step: PlannedStep, pool: Dataset, earlier: Sequence[PlannedStep]) -
         except TamisError as error:
             error.args = (f"step {step.number}, {error}", *error.args[1:])
             raise
-    return _outcome(step, reused)
+    return _outcome(step, reused=False, cost=cost)
 
 
-def _outcome(step: PlannedStep, reused: bool) -> Outcome:
+def _outcome(step: PlannedStep, *, reused: bool, cost: Account) -> Outcome:
     facts = pq.read_metadata(step.path)
     written = json.loads(facts.metadata[b"tamis"])
     return Outcome(
@@ -135,6 +142,8 @@ def _outcome(step: PlannedStep, reused: bool) -> Outcome:
         kept=written["kept"],
         seconds=written["seconds"],
         reused=reused,
+        tokens=cost.tokens,
+        money=cost.money,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tamis.pipelines import comparisons
 from tamis.pipelines.runs import Run
+from tamis.pipelines.steps import Outcome
 from tamis.report.page import write_report
 from tamis.report.view import RunView, StepView
 
@@ -28,6 +29,7 @@ def write_run_report(run: Run) -> Path:
             settings=outcome.settings,
             seconds=outcome.seconds,
             reused=outcome.reused,
+            costs=_costs(outcome),
         )
         for selection, outcome in zip(run.step_verdicts, run.outcomes, strict=True)
     ]
@@ -50,3 +52,8 @@ def write_run_report(run: Run) -> Path:
         comparison=comparisons.of_run(run.id),
     )
     return write_report(view, run.report)
+
+
+def _costs(outcome: Outcome) -> dict[str, float]:
+    costs = {"tokens": outcome.tokens, "USD": outcome.money}
+    return {unit: cost for unit, cost in costs.items() if cost}

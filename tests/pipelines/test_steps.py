@@ -37,6 +37,14 @@ def test_a_step_that_is_done_is_not_done_again(pool):
     assert (again.kept, again.seconds) == (first.kept, first.seconds)
 
 
+def test_a_step_says_what_it_asked_of_models_and_nothing_when_it_asked_nothing(pool):
+    pytest.importorskip("torch")
+    [step] = steps_of(pool, "  - perplexity: {k: 20}\n")
+    first, again = run_step(step, pool, []), run_step(step, pool, [])
+    assert first.tokens >= 40
+    assert again.tokens == first.money == again.money == 0
+
+
 def test_the_key_holds_all_that_the_result_depends_on(pool):
     (plain, after) = steps_of(pool)
     assert [step.key for step in steps_of(pool)] == [plain.key, after.key]

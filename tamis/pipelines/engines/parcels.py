@@ -78,13 +78,13 @@ def worked(function: Callable[[], Any]) -> bytes:
             answer = function()
         except Exception as error:
             met = error
-    return pickle.dumps((answer, met, account.tokens), protocol=5)
+    return pickle.dumps((answer, met, account), protocol=5)
 
 
 def answered(content: bytes) -> Any:  # noqa: ANN401 - whatever the function returned
-    """Return what `worked` brought, and enter its tokens here; raise the error that it met."""
-    answer, error, tokens = pickle.loads(content)
-    spend(tokens)
+    """Return what `worked` brought, and enter what it cost here; raise the error that it met."""
+    answer, error, account = pickle.loads(content)
+    spend(account.tokens, account.money)
     if error is not None:
         raise error
     return answer
