@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from scheduling import eventually
 
 DATA = Path(__file__).parents[2] / "data"
 KILLS = 20
@@ -43,8 +44,8 @@ def kept(home):
     return pq.read_table(path, columns=["tamis_id", "tamis_rank"]).to_pylist()
 
 
-def step_files(home):
-    return {path.name: path.stat().st_ino for path in home.glob("steps/*.parquet")}
+def files_of(home, room="steps"):
+    return {path.name: path.stat().st_ino for path in home.glob(f"{room}/*.parquet")}
 
 
 @pytest.mark.timeout(1200)
@@ -68,8 +69,8 @@ def test_twenty_kills_lose_nothing_and_repeat_no_finished_step(tamis, tmp_path):
         process.kill()
         process.communicate()
         for name, inode in done.items():
-            assert step_files(home).get(name) == inode, "a finished step was done again"
-        done = step_files(home)
+            assert files_of(home).get(name) == inode, "a finished step was done again"
+        done = files_of(home)
         assert not list(home.glob("steps/*.parquet.*")), "half a file has a whole one's name"
 
     assert killed_within >= KILLS // 2
@@ -78,7 +79,7 @@ def test_twenty_kills_lose_nothing_and_repeat_no_finished_step(tamis, tmp_path):
     assert last["status"] == "done"
     assert [step["kept"] for step in last["steps"]] == [step["kept"] for step in whole["steps"]]
     assert kept(home) == kept(tmp_path / "whole")
-    assert {name: step_files(home)[name] for name in done} == done
+    assert {name: files_of(home)[name] for name in done} == done
 
 
 def test_a_killed_run_is_called_interrupted(tamis):
@@ -95,3 +96,54 @@ def test_a_killed_run_is_called_interrupted(tamis):
     process.communicate()
     (run,) = finished(tamis("runs", "--json"))
     assert run["status"] == "interrupted"
+
+
+COMPARES = """
+import json, sys, time
+from dataclasses import asdict
+sys.path.insert(0, sys.argv[1])
+from proxies import WordCounts
+import tamis
+
+class Slow(WordCounts):
+    def trained(self, rows, **how):
+        time.sleep(0.5)
+        return super().trained(rows, **how)
+
+def rows(n, first):
+    return [{"text": f"w{i % 7} w{i % 5} w{i % 3} w{i}"} for i in range(first, first + n)]
+
+found = tamis.compare(rows(80, 0), rows(20, 200), ["deduplicate", "clean"], k=20, seeds=2, draws=3,
+                      proxy=Slow(), whole=False)
+results = [{name: value for name, value in asdict(result).items() if "seconds" not in name}
+           for result in found.results]
+print(json.dumps([results, found.notes, found.overlap.to_pylist(), found.picks.to_pylist()]))
+"""
+TRIALS = 1 + 3 + 2 * 2  # untrained, draws, two methods
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_comparison_goes_on_to_the_same_table(server, tmp_path):
+    def compares(home):
+        return subprocess.Popen(
+            [sys.executable, "-c", COMPARES, str(Path(__file__).parents[1])],
+            env={**os.environ, "TAMIS_HOME": str(tmp_path / home), "PREFECT_API_URL": server},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    whole = finished(compares("whole"))
+    assert len(files_of(tmp_path / "whole", "trials")) == TRIALS
+
+    process = compares("home")
+    eventually(lambda: len(files_of(tmp_path / "home", "trials")) >= 3, "a trial", every=0.05)
+    process.kill()
+    process.communicate()
+    done = files_of(tmp_path / "home", "trials")
+    assert len(done) < TRIALS
+
+    assert finished(compares("home")) == whole
+    again = files_of(tmp_path / "home", "trials")
+    assert len(again) == TRIALS
+    assert {name: again[name] for name in done} == done, "a finished trial was done again"
