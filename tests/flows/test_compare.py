@@ -6,9 +6,10 @@ from datasets import Dataset
 from proxies import WordCounts
 
 import tamis
-from tamis.errors import RunError
+from tamis.errors import DataError, RunError
 from tamis.pipelines import comparisons
 from tamis.report.of_comparison import write_comparison_report
+from tamis.selectors import Random
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -23,7 +24,7 @@ def rows(n, low, high, seed=0):
 def compare(methods=("random", "deduplicate"), proxy=None, **given):
     call = {"k": 20, "seeds": 2, "draws": 3, "whole": False, "progress": False} | given
     return tamis.compare(
-        rows(80, 0, 60), rows(30, 0, 60, seed=1), list(methods), proxy=proxy or WordCounts(), **call
+        rows(80, 0, 60), rows(30, 0, 60, seed=1), methods, proxy=proxy or WordCounts(), **call
     )
 
 
@@ -80,6 +81,21 @@ def test_a_loss_that_is_nan_under_one_seed_is_named_and_the_rest_stands():
     assert (failure.method, failure.seed) == ("random", 2)
     assert "held-out example 0 is nan" in failure.reason
     assert found.results[0].trainings == 2
+
+
+def test_a_method_that_fails_under_one_seed_is_named_and_the_rest_stands():
+    class Moody(Random):
+        name = "moody"  # what random drew before is not asked for again
+
+        def _select(self, pool, k):
+            if self.seed == 1:
+                raise DataError("Moody: not today")
+            return super()._select(pool, k)
+
+    found = compare({"moody": lambda seed, _: Moody(seed=seed)})
+    [failure] = found.failures
+    assert (failure.method, failure.seed, failure.reason) == ("moody", 1, "Moody: not today")
+    assert [(r.method, r.trainings) for r in found.results] == [("random", 3), ("moody", 1)]
 
 
 def test_without_a_single_draw_there_is_nothing_to_say():
