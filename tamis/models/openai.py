@@ -348,6 +348,7 @@ def _foretold(said: Any) -> _Tokens | None:  # noqa: ANN401
 def _vectors(said: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
     rows = sorted(said["data"], key=lambda row: int(row["index"]))
     points = np.array([row["embedding"] for row in rows], np.float64)
-    if points.ndim != 2 or not (np.abs(points) < _LARGEST).all():
+    if points.ndim != 2 or not points.shape[1] or not (np.abs(points) < _LARGEST).all():
         raise ValueError("not a table of numbers")
+    points[np.abs(points) < 1 / _LARGEST] = 0.0  # their squares would be, and lengths with them
     return points

@@ -435,3 +435,14 @@ def test_embeds_in_batches_and_skips_what_is_empty():
     assert np.isnan(points).all(axis=1).tolist() == [not text for text in texts]
     np.testing.assert_allclose(points[1], [0.6, 0.8], rtol=1e-6)
     np.testing.assert_allclose(points[3], np.array([3, 12]) / np.sqrt(153), rtol=1e-6)
+
+
+@pytest.mark.parametrize("vector", [[], [1e31], ["x"], [[1.0]]])
+def test_a_vector_of_no_use_is_an_error_and_one_of_next_to_nothing_has_no_direction(vector):
+    with faulty(lambda *_: Reply({"data": [{"index": 0, "embedding": vector}]})) as server:
+        embedder = tamis.models.load_embedder("openai:m", base_url=server.url, retries=0)
+        with pytest.raises(ModelError, match="openai:m"):
+            embedder.embed(["a"])
+    with faulty(lambda *_: Reply({"data": [{"index": 0, "embedding": [1e-200]}]})) as server:
+        embedder = tamis.models.load_embedder("openai:m", base_url=server.url)
+        assert np.isnan(embedder.embed(["a"])).all()
