@@ -121,8 +121,9 @@ class Parts:
     def sweep(self) -> None:
         """Remove what killed runs left half written."""
         for path in self.folder.glob(".part-*.part"):
-            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process has just finished it
+                if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                    path.unlink()
 
 
 def raw_ids(column: pa.ChunkedArray) -> Ids:

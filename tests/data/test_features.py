@@ -251,6 +251,8 @@ def test_what_a_killed_run_left_half_written_is_swept_when_it_is_old(shelf):
     for path in (old, new):
         path.write_bytes(b"PAR1")
     os.utime(old, (0, 0))
+    finished = shelf.folder / ".part-3.parquet.3.part"
+    finished.symlink_to("renamed")  # listed, and not there any more when it is looked at
     shelf.fill(ids_of([1]), lambda rows: rows * 1.0)
     assert not old.exists()
     assert new.exists()

@@ -11,15 +11,21 @@ pytest.importorskip("ray")
 
 @pytest.fixture(scope="session")
 def ray(tmp_path_factory):
-    """Ray itself, begun as `tamis run --engine ray` begins it, with a small object store."""
-    from tamis.pipelines.engines import opened
+    """Ray itself, begun as `tamis run --engine ray` begins it, with a small object store.
+
+    It stands until the session ends, and tests of other folders come in between: unlike
+    `opened`, it leaves 'vllm:ID' to this process.
+    """
+    from tamis.pipelines.engines import engine_of
+    from tamis.pipelines.engines.joining import leaving
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAMIS_HOME", str(tmp_path_factory.mktemp("ray")))
         patch.setenv("RAY_DEFAULT_OBJECT_STORE_MEMORY_PROPORTION", "0.01")
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # doubles.py, elsewhere.py
         patch.delenv("RAY_ADDRESS", raising=False)
-        with opened("ray", workers=2) as engine:
+        engine = engine_of("ray", workers=2)
+        with leaving():
             assert list(engine.each([1, 2], str, "begin")) == ["1", "2"]
             import ray
 
