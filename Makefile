@@ -24,8 +24,8 @@ $(SETUP): pyproject.toml constraints.txt
 demo: $(SETUP)  ## curate the sample in data/, and say what was kept and why
 	@$(BIN)/tamis run curate --pool data/instructions.jsonl.zst --target data/seed_tasks.jsonl --k 1000
 
-test: $(SETUP)  ## every test
-	@$(BIN)/pytest
+test: $(SETUP)  ## every test, two files at a time: each hand starts servers of its own
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(SETUP)  ## style, types and the import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
