@@ -38,7 +38,8 @@ def write(home: Path, stop: Path, wrote: "multiprocessing.Queue[int]") -> None:
     import pyarrow as pa
     from datasets import Dataset
 
-    from tamis.data.catalog import RunRecord, record_run, write_examples
+    from tamis.data.catalog import RunRecord, record_run
+    from tamis.data.examples import write_examples
     from tamis.data.ids import example_ids
     from tamis.selectors.selection import KEPT, Selection
 

@@ -4,7 +4,7 @@
         catalog.duckdb                      the index
         runs/<run>/run.json                 one run (`RunRecord`)
         runs/<run>/steps/NN-<method>.parquet    what step NN decided (`Selection.to_arrow`)
-        pools/<pool>/examples.parquet       the rows that were chosen from (`write_examples`)
+        pools/<pool>/examples.parquet       the rows that were chosen from (`tamis.data.examples`)
         features/…                          the feature store
         generated/<search>/trajectory.parquet   what a search for an instruction tried
 
@@ -29,12 +29,9 @@ from typing import Self
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from datasets import Dataset
 
-from tamis.data import files, formats
-from tamis.data.batches import map_batches
-from tamis.data.ids import example_ids, id_texts
+from tamis.data import files
 from tamis.data.records import RunRecord, Status, runs, write_record
 from tamis.data.views import define
 from tamis.errors import CatalogError
@@ -48,7 +45,6 @@ __all__ = [
     "rebuild",
     "record_run",
     "runs",
-    "write_examples",
 ]
 
 PATIENCE_SECONDS = 60.0  # for how long a writer waits for whoever holds catalog.duckdb
@@ -90,29 +86,6 @@ def rebuild(home: Path | None = None) -> None:
         except _DamagedError as damage:
             _set_aside(home / "catalog.duckdb", damage)
             _write(home)
-
-
-def write_examples(pool: Dataset, path: Path) -> None:
-    """Write the rows of a pool, in its order, as the catalogue reads them.
-
-    Columns are example_id, source (null where the pool has none), prompt, response and
-    text. Memory does not grow with the pool.
-    """
-    text = pa.large_string()
-    columns = [("example_id", pa.string())]
-    columns += [(name, text) for name in ("source", "prompt", "response", "text")]
-    schema = pa.schema(columns)
-    ids = example_ids(pool)
-    start = 0
-    with (
-        files.written_aside(path) as aside,
-        pq.ParquetWriter(aside, schema, compression="zstd") as writer,
-    ):
-        for sources, said in map_batches(pool, _said, label="examples"):
-            end = start + len(said.text)
-            where = pa.nulls(end - start, text) if sources is None else sources
-            writer.write_table(pa.table([id_texts(ids[start:end]), where, *said], schema=schema))
-            start = end
 
 
 def catalog(home: str | Path | None = None, *, read_only: bool = True) -> "Catalog":
@@ -320,7 +293,3 @@ def _is_refused(reason: str) -> bool:
         "quota exceeded",
     )
     return any(fault in reason for fault in faults)
-
-
-def _said(batch: pa.Table) -> tuple[pa.LargeStringArray | None, formats.Fields]:
-    return formats.sources(batch), formats.fields(batch)

@@ -43,6 +43,7 @@ __all__ = [
     "exchange",
     "fields",
     "licences",
+    "lines",
     "of",
     "renamed",
     "reworded",
@@ -183,7 +184,7 @@ def fields(batch: pa.Table) -> Fields:
         nothing = pa.repeat(_EMPTY, batch.num_rows)
         return Fields(nothing, nothing, texts(batch[columns["text"]], columns["text"]))
     prompt, response = exchange(batch)
-    return Fields(prompt, response, _lines(prompt, response))
+    return Fields(prompt, response, lines(prompt, response))
 
 
 def exchange(batch: pa.Table) -> tuple[pa.LargeStringArray, pa.LargeStringArray]:
@@ -203,7 +204,7 @@ def exchange(batch: pa.Table) -> tuple[pa.LargeStringArray, pa.LargeStringArray]
     if form.conversational:
         return _last_exchange(turns(batch))
     held = {role: texts(batch[name], name) for role, name in columns.items()}
-    prompt = _lines(held["prompt"], held["input"]) if "input" in held else held["prompt"]
+    prompt = lines(held["prompt"], held["input"]) if "input" in held else held["prompt"]
     return prompt, held.get("response", pa.repeat(_EMPTY, batch.num_rows))
 
 
@@ -426,8 +427,8 @@ def _rendered(says: Turns, ends: npt.NDArray[np.int64]) -> pa.LargeStringArray:
     )
 
 
-def _lines(first: pa.LargeStringArray, second: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Join two texts by a new line where there are two."""
+def lines(first: pa.LargeStringArray, second: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Join the texts of each row by a new line, where it has both."""
     both = pc.and_(pc.not_equal(first, _EMPTY), pc.not_equal(second, _EMPTY))
     between = pc.if_else(both, pa.scalar("\n", pa.large_string()), _EMPTY)
     return pc.binary_join_element_wise(first, between, second, _EMPTY)

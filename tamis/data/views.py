@@ -32,6 +32,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tamis.data.examples import TEXT
 from tamis.data.records import RunRecord, runs
 
 __all__ = ["define"]
@@ -137,7 +138,7 @@ def _examples(found: str | None) -> str:
             WHERE false"""
     return f"""
         SELECT regexp_extract(filename, '/([^/]+)/examples[.]parquet$', 1) AS pool,
-            file_row_number AS row, example_id, source, prompt, response, text
+            file_row_number AS row, example_id, source, prompt, response, {TEXT} AS text
         FROM read_parquet({found}, union_by_name=true, filename=true, file_row_number=true,
             hive_partitioning=false)"""
 

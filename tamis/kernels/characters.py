@@ -94,9 +94,9 @@ def character_table() -> npt.NDArray[np.uint32]:
 
     Notes
     -----
-    Built once, in about 0.3 s; 4.5 MB.
+    Built once, in about 0.1 s; 4.5 MB.
     """
-    categories = np.array([unicodedata.category(chr(point)) for point in range(_POINTS)])
+    categories = _categories()
     kinds = _kinds(categories)
     scripts = np.zeros(_POINTS, np.uint32)
     letters = np.char.startswith(categories, "L")
@@ -107,6 +107,16 @@ def character_table() -> npt.NDArray[np.uint32]:
             if script in _WITHOUT_SPACES:
                 kinds[block][kinds[block] == WORD] = LETTER
     return np.asarray(_lower_case() | kinds << KIND_AT | scripts << SCRIPT_AT, np.uint32)
+
+
+def _categories() -> npt.NDArray[np.str_]:
+    """Return the category of every code point, asking for those of planes that have several."""
+    categories = np.full(_POINTS, "Cn")
+    categories[15 << 16 :] = "Co"  # for private use
+    for plane in (0, 1, 2, 3, 14):
+        block = range(plane << 16, plane + 1 << 16)
+        categories[block.start : block.stop] = [unicodedata.category(chr(point)) for point in block]
+    return categories
 
 
 def _kinds(categories: npt.NDArray[np.str_]) -> npt.NDArray[np.uint32]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from tamis.data.examples import whole
 from tamis.data.files import home
 from tamis.errors import SettingError
 from tamis.pipelines.runs import Run
@@ -86,7 +87,8 @@ def _starting_with(path: Path, start: str) -> pa.Table:
             f"example '{start}': an id is hexadecimal, such as 1a2b3c4d; "
             '`tamis sql "SELECT example_id FROM curated"` lists some'
         )
-    return ds.dataset(path).to_table(filter=pc.starts_with(ds.field("example_id"), start))
+    fits = pc.starts_with(ds.field("example_id"), start)
+    return whole(ds.dataset(path).to_table(filter=fits))
 
 
 def _the_one(found: pa.Table, example_id: str, run: Run) -> dict[str, Any]:

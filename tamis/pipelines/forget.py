@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from tamis.data import catalog, forgotten
+from tamis.data.examples import whole
 from tamis.data.files import home, written_aside
 from tamis.data.forgotten import Ids, is_among
 from tamis.data.ids import batch_ids, ids_of
@@ -135,7 +136,8 @@ def forget(rows: Sequence[Row], text: str | None = None) -> Forgotten:
 def _matching(path: Path, ids: Sequence[str], text: str | None) -> Iterator[Row]:
     """Yield the rows of a pool's texts that fit, a row group at a time."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches():
+        for part in file.iter_batches():
+            batch = whole(pa.Table.from_batches([part]))
             fits = np.zeros(len(batch), bool)
             for start in ids:
                 fits |= np.asarray(pc.starts_with(batch["example_id"], start))

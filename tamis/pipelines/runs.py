@@ -25,7 +25,8 @@ from filelock import FileLock, Timeout
 
 import tamis
 from tamis.data import catalog
-from tamis.data.catalog import RunRecord, write_examples
+from tamis.data.catalog import RunRecord
+from tamis.data.examples import write_examples
 from tamis.data.files import home, written_aside
 from tamis.data.load import load, rejected
 from tamis.data.pools import open_pool, pool_key

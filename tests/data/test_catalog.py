@@ -13,8 +13,10 @@ from datasets import Dataset
 
 import tamis
 from tamis.data import catalog as module
-from tamis.data.catalog import RunRecord, catalog, rebuild, record_run, runs, write_examples
+from tamis.data.catalog import RunRecord, catalog, rebuild, record_run, runs
+from tamis.data.examples import whole, write_examples
 from tamis.data.features import FeatureStore
+from tamis.data.formats import fields
 from tamis.data.ids import example_ids, id_texts
 from tamis.errors import CatalogError
 from tamis.selectors.selection import Selection
@@ -190,6 +192,35 @@ def test_examples_keep_the_order_of_the_pool_over_batches(home):
     assert table["text"].to_pylist() == numbers
     ids = id_texts(example_ids(Dataset.from_dict({"text": numbers})))
     assert table["example_id"].combine_chunks() == ids
+
+
+ROWS = {
+    "alpaca": {"instruction": "add", "input": "1 2", "output": "3"},
+    "pairs": {"prompt": "add 1 2", "response": "3"},
+    "no answer": {"prompt": "add 1 2", "response": ""},
+    "no question": {"prompt": "", "response": "3"},
+    "nothing": {"prompt": "", "response": ""},
+    "text": {"text": "1\n2"},
+    "messages": {
+        "messages": [{"role": "system", "content": "be"}, {"role": "user", "content": "add"},
+                     {"role": "assistant", "content": "3"}]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ROWS)
+def test_examples_say_in_sql_and_in_files_what_a_scorer_reads(home, form):
+    rows = Dataset.from_list([ROWS[form]] * 2)
+    path = home / "pools" / "p1" / "examples.parquet"
+    write_examples(rows, path)
+    record_run(run_of(), home)
+    said = fields(rows.with_format("arrow")[:])
+    query = "SELECT prompt, response, text FROM examples"
+    expected = [
+        (one.as_py(), two.as_py(), three.as_py()) for one, two, three in zip(*said, strict=True)
+    ]
+    assert catalog(home).sql(query).fetchall() == expected
+    assert whole(pq.read_table(path))["text"].to_pylist() == said.text.to_pylist()
 
 
 def test_curated_is_what_the_newest_finished_run_of_each_recipe_kept(home, pool):

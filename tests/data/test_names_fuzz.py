@@ -8,7 +8,8 @@ from fuzzing import a_line_at_most, files_below, odd_texts, tries
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.data.catalog import RunRecord, catalog, record_run, write_examples
+from tamis.data.catalog import RunRecord, catalog, record_run
+from tamis.data.examples import write_examples
 from tamis.data.ids import example_ids
 from tamis.data.records import runs
 from tamis.selectors.selection import KEPT, Selection

@@ -32,6 +32,17 @@ def test_every_character_has_its_kind(character, kind):
     assert character_table()[ord(character)] >> KIND_AT & 7 == kind
 
 
+def test_planes_that_are_not_asked_for_hold_no_character_but_private_ones():
+    points = [
+        point
+        for plane in {*range(17)} - {0, 1, 2, 3, 14}
+        for point in range(65_536 * plane, 65_536 * (plane + 1))
+    ]
+    assert {unicodedata.category(chr(point)) for point in points} == {"Cn", "Co"}
+    kinds = character_table()[points] >> KIND_AT & 7
+    assert set(kinds.tolist()) == {1, 6}  # the last two of a plane are no characters
+
+
 @pytest.mark.parametrize(
     ("character", "script"),
     [("a", "Latin"), ("é", "Latin"), ("я", "Cyrillic"), ("λ", "Greek"), ("字", "Han"),

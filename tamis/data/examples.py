@@ -1,0 +1,68 @@
+"""The rows of a pool as the catalogue reads them: `pools/<pool>/examples.parquet`.
+
+Columns are example_id, source (null where the pool has none), prompt, response and text. The
+text is null where it is what prompt and response make together, as it is in any pool but
+plain text: said once, a row takes half the space and half the time.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from datasets import Dataset
+
+from tamis.data import formats
+from tamis.data.batches import map_batches
+from tamis.data.files import written_aside
+from tamis.data.ids import example_ids, id_texts
+
+__all__ = ["TEXT", "whole", "write_examples"]
+
+TEXT = """CASE
+    WHEN text IS NOT NULL THEN text
+    WHEN prompt = '' THEN response
+    WHEN response = '' THEN prompt
+    ELSE prompt || chr(10) || response END"""
+"""The text of a row, in SQL."""
+
+_STRING = pa.large_string()
+_SCHEMA = pa.schema(
+    [
+        ("example_id", pa.string()),
+        *((name, _STRING) for name in ("source", "prompt", "response", "text")),
+    ]
+)
+
+
+def write_examples(pool: Dataset, path: Path) -> None:
+    """Write the rows of a pool, in its order. Memory does not grow with the pool."""
+    ids = example_ids(pool)
+    start = 0
+    with (
+        written_aside(path) as aside,
+        pq.ParquetWriter(aside, _SCHEMA, compression="zstd", use_dictionary=["source"]) as writer,
+    ):
+        for columns in map_batches(pool, _columns, label="examples"):
+            end = start + len(columns[0])
+            writer.write_table(pa.table([id_texts(ids[start:end]), *columns], schema=_SCHEMA))
+            start = end
+
+
+def whole(rows: pa.Table) -> pa.Table:
+    """Return rows of such a file with the text of each."""
+    given, said = rows["text"], formats.lines(rows["prompt"], rows["response"])
+    return rows.set_column(rows.column_names.index("text"), "text", pc.coalesce(given, said))
+
+
+def _columns(batch: pa.Table) -> list[pa.Array]:
+    """Return source, prompt, response and text."""
+    sources, said = formats.sources(batch), formats.fields(batch)
+    nothing = pa.nulls(batch.num_rows, _STRING)
+    plain = formats.of(batch).name == "text"
+    return [
+        nothing if sources is None else sources,
+        said.prompt,
+        said.response,
+        said.text if plain else nothing,
+    ]
