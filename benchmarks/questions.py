@@ -22,7 +22,7 @@ ON_INSTRUCTIONS: Methods = [
     "instruct-mining", "kcenter", "knn-shapley", "lima", "perplexity", "ts-dshapley",
     {"vote": {"methods": ["dsir", "ifd", "kcenter"]}}, "mods",
 ]  # fmt: skip
-ON_TASKS: Methods = ["cross-task-knn", "coreset", "dsir", "ifd", "kcenter", "perplexity"]
+ON_TASKS = ["cross-task-knn", "coreset", "dsir", "ifd", "kcenter", "perplexity"]
 ON_TEXT: Methods = ["dsir", "cross-task-knn", "coreset", "kcenter", "perplexity"]
 SALAD_ALONE = ["alpagasus", "clean", "deita", "ifd", "instruct-mining", "lima", "perplexity"]
 LOWER_HALF = Perplexity(low=0.0, high=0.5)
@@ -78,16 +78,28 @@ def _instructions(data: Path) -> Iterator[Question]:
 
 
 def _tasks(data: Path) -> Iterator[Question]:
-    pool = _first(_short(_read(data, "p3_pool"), 400), 3000)
+    proxy = TunedLM("bundled", epochs=3, learning_rate=TUNED_RATE)
+    yield from _for_each_task(data, 3000, 200, ON_TASKS, proxy)
+
+
+def _longer_tasks(data: Path) -> Iterator[Question]:
+    """Ten steps of training say little; these are some thirty, tried on two other tasks."""
+    yield from _for_each_task(data, 10_000, 1000, ON_TASKS[:1], TunedLM("bundled", epochs=2))
+
+
+def _for_each_task(
+    data: Path, rows: int, k: int, methods: Methods, proxy: TunedLM
+) -> Iterator[Question]:
+    pool = _first(_short(_read(data, "p3_pool"), 400), rows)
     shots = _read(data, "deft_fewshot_targets")
     for task in TASKS:
         yield Question(
-            f"(b) Many tasks, for {task}",
+            f"(b) Many tasks, for {task}: {k:,} of {rows:,} rows",
             pool,
             shots.filter(lambda row, task=task: row["task"] == task),
-            ON_TASKS,
-            TunedLM("bundled", epochs=3, learning_rate=TUNED_RATE),
-            {"k": 200, "seeds": 1, "draws": 10},
+            methods,
+            proxy,
+            {"k": k, "seeds": 1, "draws": 10},
         )
 
 
@@ -184,6 +196,7 @@ def _newborn() -> str:
 QUESTIONS: dict[str, Callable[[Path], Iterator[Question]]] = {
     "instructions": _instructions,
     "tasks": _tasks,
+    "longer": _longer_tasks,
     "domains": _domains,
     "salad": _salad,
 }
