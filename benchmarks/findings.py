@@ -45,8 +45,8 @@ it does not show may still be there.
 Made by `python -m benchmarks.findings --data FOLDER`, piece by piece (`--only`); the figures
 are what came out. Sizes are what the machine allowed, and each comparison was made once.
 Learning rates are the default, or three times the default as it says; nothing was tuned on the
-targets. (b) has a second part, with more rows: its sizes were tried on two other tasks (HellaSwag
-and WinoGrande) after the first part had shown little. Left out everywhere are `less` and
+targets. (b) and (d) are asked a second time, of more rows, after the first had shown little; the
+sizes were tried on two other tasks (HellaSwag and WinoGrande). Left out everywhere are `less` and
 `data-shapley`, to save time, and `doremi`, which knows no target.
 """
 
