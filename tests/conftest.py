@@ -1,11 +1,16 @@
 import ast
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import hypothesis  # noqa: F401 - its plug-ins fail once vLLM has frozen the garbage collector
+import hypothesis  # first: its plug-ins fail once vLLM has frozen the garbage collector
 import pytest
 from browsing import browser, chromium  # noqa: F401 - fixtures of report and ui
+
+# The same inputs every time, so that what fails fails again; TAMIS_FUZZ=1 and more tries others.
+hypothesis.settings.register_profile("tamis", derandomize="TAMIS_FUZZ" not in os.environ)
+hypothesis.settings.load_profile("tamis")
 
 
 def pytest_collection_finish():

@@ -1,4 +1,4 @@
-"""Tests that make up their input; TAMIS_FUZZ=50 tries fifty times as much."""
+"""Tests that make up their input; TAMIS_FUZZ=50 tries fifty times as much, anew each time."""
 
 import os
 
