@@ -138,9 +138,9 @@ def _domains(data: Path) -> Iterator[Question]:
 
 def _salad(data: Path) -> Iterator[Question]:
     """Of every other row, prompt and answer keep their words but not the order of them."""
-    rows = _first(_short(_alpaca(data), 600), 1200).select_columns(
-        ["instruction", "input", "output"]
-    )
+    rows = _short(_alpaca(data), 600).select_columns(["instruction", "input", "output"])
+    chosen = Random(seed=7).select(rows, 1700, progress=False).indices
+    rows, others = rows.select(sorted(chosen[:1200])), rows.select(sorted(chosen[1200:]))
     mixed = np.random.default_rng(0).random(len(rows)) < 0.5
 
     def stirred(row: dict[str, str], number: int) -> dict[str, str]:
@@ -149,16 +149,26 @@ def _salad(data: Path) -> Iterator[Question]:
 
     salad = rows.select(np.flatnonzero(mixed)).map(stirred, with_indices=True)
     pool = concatenate_datasets([rows.select(np.flatnonzero(~mixed)), salad])
-    for k, methods, proxy, draws in ((200, ON_SALAD, QUICK, 8), (500, AGAINST_SALAD, SLOW, 12)):
-        yield Question(
-            f"(d) Alpaca's instructions, every other row's words shuffled: {k} of 1,200 rows",
-            pool,
-            _people(data),
-            methods,
-            proxy,
-            {"k": k, "seeds": 1, "draws": draws},
-            bad=salad,
-        )
+    what = "(d) Alpaca's instructions, every other row's words shuffled, for"
+    yield Question(
+        f"{what} tasks that people wrote: 200 of 1,200 rows",
+        pool,
+        _people(data),
+        ON_SALAD,
+        QUICK,
+        {"k": 200, "seeds": 1, "draws": 8},
+        bad=salad,
+    )
+    yield Question(
+        f"{what} other rows of Alpaca: 500 of 1,200 rows",
+        pool,
+        _people(data),
+        AGAINST_SALAD,
+        SLOW,
+        {"k": 500, "seeds": 1, "draws": 12, "held_out": 500},
+        test=others,
+        bad=salad,
+    )
 
 
 def _alpaca(data: Path) -> Dataset:
