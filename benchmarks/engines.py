@@ -170,12 +170,11 @@ def _seconds(name: str, workers: int, cases: list[Case], warm: Dataset) -> list[
 
 @contextmanager
 def _own_home() -> Iterator[None]:
-    before = dict(os.environ)
+    before = os.environ.get("TAMIS_HOME", "")  # empty is as if there were none
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TAMIS_HOME"] = folder
         yield
-    os.environ.clear()
-    os.environ.update(before)
+    os.environ["TAMIS_HOME"] = before
 
 
 def _radius(found: Cover) -> float:

@@ -47,9 +47,9 @@ are what came out. Sizes are what the machine allowed, and each comparison was m
 Learning rates are the default, or three times the default as it says; nothing was tuned on the
 targets. (b) and (d) are asked a second time, of more rows, after the first had shown little; the
 sizes were tried on two other tasks (HellaSwag and WinoGrande). The 500 rows of (d) were held
-against people's tasks first, 112 of them, which was too few to tell (+0.038 to +0.053 ± 0.07 for the
-five methods); then against 500 rows of Alpaca. Left out everywhere are `less` and `data-shapley`,
-to save time, and `doremi`, which knows no target.
+against people's tasks first, 112 of them, which was too few to tell (+0.038 to +0.053 ± 0.07 for
+the five methods); then against 500 rows of Alpaca. Left out everywhere are `less` and
+`data-shapley`, to save time, and `doremi`, which knows no target.
 """
 
 
