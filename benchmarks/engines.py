@@ -38,6 +38,7 @@ from tamis.selectors.sharded import sharded_cover, sharded_diverse, shards_of
 DATA = Path(__file__).parents[1] / "data"
 
 SHARDS = (2, 8, 32)
+WARM_ROWS = 20_000  # tasks enough for every worker to start
 
 Case = tuple[Selector, Dataset, int | None]
 Answer = tuple[float, list[int]]
@@ -47,7 +48,7 @@ def main() -> None:
     """Print seconds by engine, and the loss by number of shards."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=400_000)
-    parser.add_argument("--lm-rows", type=int, default=150)
+    parser.add_argument("--lm-rows", type=int, default=600)
     parser.add_argument("--points", type=int, default=20_000)
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--only", choices=["speed", "loss"])
@@ -63,10 +64,10 @@ def speed(rows: int, lm_rows: int) -> None:
     sample = tamis.load(DATA / "instructions.jsonl.zst", progress=False)
     target = tamis.load(DATA / "seed_tasks.jsonl", progress=False)
     with _own_home(), quiet():
-        pool, few, warm = (
-            stored(mixtures(sample, count, seed)) for seed, count in enumerate((rows, lm_rows, 40))
+        pool, few = (
+            stored(mixtures(sample, count, seed)) for seed, count in enumerate((rows, lm_rows))
         )
-        for data in (pool, few, warm):
+        for data in (pool, few):
             example_ids(data)  # they are remembered, and would count for the first alone
         cases: list[Case] = [
             (Clean(), pool, None),
@@ -75,7 +76,7 @@ def speed(rows: int, lm_rows: int) -> None:
             (IFD(lm="bundled"), few, few.num_rows // 10),
         ]
         here, one, two = (
-            _seconds(name, workers, cases, warm)
+            _seconds(name, workers, cases)
             for name, workers in (("local", 1), ("ray", 1), ("ray", 2))
         )
     size = pool.data.nbytes / 1e6
@@ -154,11 +155,12 @@ def clustered(rows: int) -> np.ndarray:
     )
 
 
-def _seconds(name: str, workers: int, cases: list[Case], warm: Dataset) -> list[Answer]:
+def _seconds(name: str, workers: int, cases: list[Case]) -> list[Answer]:
     """Return the seconds of each selection, and the rows that it keeps."""
     with opened(name, workers=workers) as engine, using(engine):
         found = []
         for selector, pool, k in cases:
+            warm = pool.select(range(min(len(pool) // 4, WARM_ROWS)))
             with _own_home():
                 selector.choose(warm, k and 10)  # compiles, and starts the workers
             with _own_home():  # no feature is there to be reused
