@@ -169,7 +169,9 @@ def serve(*, work_pool: str = WORK_POOL, limit: int | None = None, port: int = 4
     RunError
         If the server does not answer.
     """
-    # As Ctrl-C does it: what was started ends too.
+    # As Ctrl-C does it: what was started ends too. What a script begins in the background does
+    # not hear Ctrl-C at first.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with _server(port):
         check_server()

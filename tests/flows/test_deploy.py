@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -152,6 +153,11 @@ def test_the_deployments_in_prefect_yaml_are_taken(scheduler, tmp_path):
     assert there.parameters["recipe"] == wanted
 
 
+def _in_the_background():
+    """Do what a shell does to a script's `tamis serve &`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def test_serve_starts_a_server_of_its_own_where_there_is_none_and_ends_it(folder):
     port = free_port()
     environment = {
@@ -161,7 +167,9 @@ def test_serve_starts_a_server_of_its_own_where_there_is_none_and_ends_it(folder
     environment.pop("PREFECT_API_URL", None)
     command = [sys.executable, "-m", "tamis.cli", "serve", "--port", str(port)]
     with (folder / "log").open("wb") as log:
-        serving = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        serving = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, preexec_fn=_in_the_background
+        )
     try:
         address = f"http://127.0.0.1:{port}/api"
 
