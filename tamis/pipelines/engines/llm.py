@@ -190,11 +190,17 @@ class _Batches:
         elif "prompt_logprobs" in wanted:
             told = row["prompt_logprobs"][1:]
             scores = [one[token]["logprob"] for one, token in zip(told, ids[1:], strict=True)]
-        long = row["num_generated_tokens"] >= wanted["max_tokens"]
+        long = len(row["generated_tokens"]) >= wanted["max_tokens"]
         said = SimpleNamespace(
-            text=row["generated_text"], finish_reason="length" if long else "stop"
+            text=row["generated_text"],
+            token_ids=row["generated_tokens"],
+            finish_reason="length" if long else "stop",
         )
-        return SimpleNamespace(prompt_logprobs=SimpleNamespace(logprobs=scores), outputs=[said])
+        return SimpleNamespace(
+            prompt_token_ids=ids,
+            prompt_logprobs=SimpleNamespace(logprobs=scores),
+            outputs=[said],
+        )
 
 
 def _plain(how: Any) -> dict[str, Any]:  # noqa: ANN401 - SamplingParams

@@ -6,8 +6,13 @@ import pytest
 pytest.importorskip("ray")
 pytest.importorskip("torch")
 
+from transformers import AutoTokenizer
+
+from tamis.models import bundled
+from tamis.models.account import counting
 from tamis.models.base import IncompleteError
 from tamis.models.contexts import answered
+from tamis.models.tokens import TextTokenizer
 from tamis.pipelines.engines.llm import RayVLLM, _Batches
 
 ASKED = {
@@ -17,8 +22,8 @@ ASKED = {
 }
 SCORED = {
     "number": 3,
-    "generated_text": "",
-    "num_generated_tokens": 1,
+    "generated_text": " it",
+    "generated_tokens": [4],
     "prompt_logprobs": [
         None,
         {6: {"logprob": -1.5}},
@@ -27,7 +32,7 @@ SCORED = {
 }
 FAILED = SCORED | {
     "prompt_logprobs": None,
-    "num_generated_tokens": 0,
+    "generated_tokens": [],
     "__inference_error__": "VLLMValidationError: your prompt contains\n3000 input tokens",
 }
 
@@ -43,6 +48,7 @@ def test_the_scores_are_of_the_tokens_that_were_given(batches):
     answer = batches._answer(SCORED, ASKED)
     assert answer.prompt_logprobs.logprobs == [-1.5, -0.25]
     assert answer.outputs[0].finish_reason == "length"
+    assert (answer.prompt_token_ids, answer.outputs[0].token_ids) == ([5, 6, 7], [4])
     assert batches.failed == {}
 
 
@@ -52,6 +58,20 @@ def test_a_request_that_failed_has_no_score_and_a_reason(batches):
         3: "refused: VLLMValidationError: your prompt contains 3000 input tokens"
     }
     assert (np.array(answer.prompt_logprobs.logprobs) == 3).all()  # no log-probability is above 0
+
+
+def test_what_was_read_and_written_is_counted(batches, monkeypatch):
+    pytest.importorskip("vllm")
+    monkeypatch.setattr(batches, "_job", lambda rows: [(SCORED | row, row) for row in rows])
+    model = object.__new__(RayVLLM)
+    model.name, model.context, model.llm = "vllm:small", 100, batches
+    model.tokenizer = AutoTokenizer.from_pretrained(bundled("lm"))
+    model._reader = TextTokenizer(model.tokenizer, model.name)
+    with counting() as account:
+        said = model.generate(["sky", "sea"], max_tokens=1)
+    assert [one.texts for one in said] == [(" it",), (" it",)]
+    read = sum(len(one.ids) for one in model._reader.encode(["sky", "sea"]))
+    assert account.tokens == read + 2
 
 
 def test_one_refusal_stops_no_other_request():
