@@ -25,6 +25,7 @@ pytest.importorskip("ray")
 from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
 from tamis.errors import DataError, RunError
+from tamis.models import LANGUAGE_MODELS
 from tamis.models.account import counting
 from tamis.models.cached import CachedLM
 from tamis.pipelines.engines import opened
@@ -172,6 +173,14 @@ def test_what_is_open_stays_open(ray):
     with opened("ray", workers=2):
         pass
     assert ray.is_initialized()
+
+
+def test_inside_vllm_is_run_by_ray_and_afterwards_by_this_process_again(ray):
+    before = LANGUAGE_MODELS["vllm"]
+    with pytest.raises(RuntimeError, match="stop"), opened("ray", workers=2):
+        assert LANGUAGE_MODELS["vllm"] == "tamis.pipelines.engines.llm:RayVLLM" != before
+        raise RuntimeError("stop")
+    assert LANGUAGE_MODELS["vllm"] == before
 
 
 def test_no_thread_here_is_another_engine():
