@@ -227,7 +227,7 @@ def of_texts(machine: Machine) -> Iterator[Line]:
     bands = minhash.band_keys(signed, 16)
     yield Line(
         "MinHash: which rows share a band", "row", "16 sorts of positions", 16 * machine.argsorted,
-        _least(lambda: [clusters.shared(column) for column in bands]) / n,
+        _least(lambda: [clusters.shared(column, order) for column in bands]) / n,
     )  # fmt: skip
     ids = np.frombuffer(np.random.default_rng(1).bytes(16 * 30_000), "V16")
     scores = np.random.default_rng(2).normal(size=len(ids))

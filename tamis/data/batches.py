@@ -21,7 +21,7 @@ from datasets import Dataset
 from datasets.table import MemoryMappedTable
 
 from tamis.data.progress import progress_bar
-from tamis.data.scratch import scratch
+from tamis.data.scratch import roomy, scratch
 
 __all__ = ["Engine", "Keys", "LocalEngine", "current_engine", "map_batches", "using"]
 
@@ -159,9 +159,9 @@ class _Kept:
 
         several = np.zeros(len(rows), bool)
         for keys in self.keys:
-            several |= clusters.shared(keys[rows])
+            several |= clusters.shared(keys, rows, roomy)
         rows = rows[several]
-        return rows, clusters.buckets(self.keys, rows)
+        return rows, clusters.buckets(self.keys, rows, roomy)
 
 
 _PLAIN = LocalEngine()

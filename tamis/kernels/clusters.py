@@ -7,11 +7,14 @@ to the next, as most tools do: a chain of small changes ends in one group, the e
 may share nothing.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from tamis.kernels.minhash import jaccard
+from tamis.kernels.ordering import New, blocks, order_of, parts
 
 __all__ = ["buckets", "components", "first_of_equals", "leaders", "shared"]
 
@@ -20,21 +23,25 @@ Bounds = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint32]
 Answer = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
+# Members of each bucket, as linked lists: the newest member of a bucket, for each set and
+# band the member before it, and the bucket's size.
+_Lists = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
+
 _ALONE = -1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def first_of_equals(
-    keys: npt.NDArray[np.uint64], order: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.uint64], order: npt.NDArray[np.int64], new: New = np.zeros
 ) -> npt.NDArray[np.int64]:
-    """Return for each row the first in `order` of those with its key: a set by open addressing.
+    """Return for each row the first in `order` of those with its key.
 
     Parameters
     ----------
     keys : uint64 array of shape (n, 2)
-        Hashes: their low bits say where to look.
     order : int64 array of shape (n,)
         Every row once.
+    new : function of shape and dtype
+        Makes the arrays that are as long as the answer.
 
     Returns
     -------
@@ -46,38 +53,39 @@ def first_of_equals(
     >>> first_of_equals(keys, np.array([2, 0, 1, 3])).tolist()
     [2, 1, 2, 3]
     """
-    size = 4
-    while size < 2 * len(order):
-        size *= 2
-    places = np.full(size, _ALONE, np.int64)
-    first = np.empty(len(order), np.int64)
-    for row in order:
-        place = np.int64(keys[row, 0] & np.uint64(size - 1))
-        while places[place] != _ALONE and (
-            keys[places[place], 0] != keys[row, 0] or keys[places[place], 1] != keys[row, 1]
-        ):
-            place = (place + 1) & (size - 1)
-        if places[place] == _ALONE:
-            places[place] = row
-        first[row] = places[place]
+    n = len(order)
+    first, rank = new((n,), np.int64), new((n,), np.uint64)
+    for places in blocks(n):
+        rank[order[places]] = np.arange(places.start, places.stop)
+    for rows, values in parts(np.ones(n, bool), lambda rows: keys[rows].T, new):
+        within = order_of(np.vstack([values, rank[rows]]))
+        values = values[:, within]
+        starts = np.flatnonzero(np.r_[True, (values[:, 1:] != values[:, :-1]).any(axis=0)])
+        sizes = np.diff(np.r_[starts, len(rows)])
+        first[rows[within]] = np.repeat(rows[within[starts]], sizes)
     return first
 
 
-def shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Return for each key whether another is equal to it.
+def shared(
+    keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64], new: New = np.zeros
+) -> npt.NDArray[np.bool_]:
+    """Return for each of `rows` whether another has the same key.
 
-    >>> shared(np.array([3, 5, 3], np.uint64)).tolist()
+    >>> shared(np.array([3, 5, 3], np.uint64), np.arange(3)).tolist()
     [True, False, True]
     """
-    order = np.argsort(keys)
-    equal = keys[order[1:]] == keys[order[:-1]]
-    answer = np.zeros(len(keys), bool)
-    answer[order[1:]] |= equal
-    answer[order[:-1]] |= equal
+    answer = np.zeros(len(rows), bool)
+    for places, values in _keyed(keys, rows, new):
+        order = np.argsort(values)
+        equal = values[order[1:]] == values[order[:-1]]
+        answer[places[order[1:][equal]]] = True
+        answer[places[order[:-1][equal]]] = True
     return answer
 
 
-def buckets(keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> Buckets:
+def buckets(
+    keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64], new: New = np.zeros
+) -> Buckets:
     """Return for each set and band the number of the bucket that its key puts it in.
 
     Parameters
@@ -85,6 +93,8 @@ def buckets(keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> Bucket
     keys : uint64 array of shape (bands, n)
     rows : int64 array of shape (m,)
         Which of the n sets to look at.
+    new : function of shape and dtype
+        Makes the arrays that are as long as the answer.
 
     Returns
     -------
@@ -98,20 +108,35 @@ def buckets(keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> Bucket
     >>> buckets(keys, np.arange(3)).tolist()
     [[0, 1], [-1, 1], [0, 1]]
     """
-    numbered = np.empty((len(rows), len(keys)), np.int32)
+    numbered = new((len(rows), len(keys)), np.int32)
     first = 0
     for band, column in enumerate(keys):
-        _, numbers, counts = np.unique(column[rows], return_inverse=True, return_counts=True)
-        several = counts > 1
-        names = np.where(several, first + np.cumsum(several) - 1, _ALONE)
-        numbered[:, band] = names[numbers]
-        first += int(several.sum())
+        for places, values in _keyed(column, rows, new):
+            _, numbers, counts = np.unique(values, return_inverse=True, return_counts=True)
+            several = counts > 1
+            names = np.where(several, first + np.cumsum(several) - 1, _ALONE)
+            numbered[places, band] = names[numbers]
+            first += int(several.sum())
     return numbered
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _keyed(
+    keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64], new: New
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]]:
+    """Yield places in `rows` and their keys, those of one key together."""
+    everyone = np.ones(len(rows), bool)
+    for places, values in parts(everyone, lambda at: keys[rows[at]][None], new):
+        yield places, values[0]
+
+
 def leaders(
-    buckets: Buckets, starts: Bounds, stops: Bounds, hashes: Hashes, near: float, crowd: int
+    buckets: Buckets,
+    starts: Bounds,
+    stops: Bounds,
+    hashes: Hashes,
+    near: float,
+    crowd: int,
+    new: New = np.zeros,
 ) -> Answer:
     """Go through sets, best first, and keep each that is not near one kept before it.
 
@@ -126,6 +151,8 @@ def leaders(
         Jaccard similarity from which a set is dropped, above 0.
     crowd : int
         How many kept sets of a bucket, the first ones, later sets are compared with.
+    new : function of shape and dtype
+        Makes the arrays that are as long as the answer.
 
     Returns
     -------
@@ -140,18 +167,33 @@ def leaders(
     At most m · bands · `crowd` comparisons, each as long as two sets. A pair is missed for
     the crowd's sake only where all the buckets that it shares are full.
     """
-    m = len(buckets)
-    lists = _empty_lists(buckets)
-    met = np.full(m, _ALONE, np.int64)
-    leader, similarity = np.arange(m), np.zeros(m)
-    for i in range(m):
+    answer, lists, met = _room(buckets, new)
+    _lead(buckets, starts, stops, hashes, (near, crowd), answer, lists, met)
+    return answer
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _lead(
+    buckets: Buckets,
+    starts: Bounds,
+    stops: Bounds,
+    hashes: Hashes,
+    limits: tuple[float, int],
+    answer: Answer,
+    lists: _Lists,
+    met: npt.NDArray[np.int64],
+) -> None:
+    leader, similarity = answer
+    near, crowd = limits
+    for i in range(len(buckets)):
+        leader[i] = i
         mine = hashes[starts[i] : stops[i]]
         nearest, most = i, 0.0
         for band in range(buckets.shape[1]):
             j = _first(lists, buckets[i, band])
             while j != _ALONE:
-                if met[j] != i:
-                    met[j] = i
+                if met[j] != i + 1:
+                    met[j] = i + 1
                     theirs = hashes[starts[j] : stops[j]]
                     if _possible(mine, theirs) >= most:
                         likeness = jaccard(mine, theirs)
@@ -163,18 +205,22 @@ def leaders(
             leader[i] = nearest
         else:
             _enter(lists, buckets, i, crowd)
-    return leader, similarity
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def components(
-    buckets: Buckets, starts: Bounds, stops: Bounds, hashes: Hashes, near: float, crowd: int
+    buckets: Buckets,
+    starts: Bounds,
+    stops: Bounds,
+    hashes: Hashes,
+    near: float,
+    crowd: int,
+    new: New = np.zeros,
 ) -> Answer:
     """Join sets that are near each other into groups, directly or through others.
 
     Parameters
     ----------
-    buckets, starts, stops, hashes, near, crowd : as for `leaders`
+    buckets, starts, stops, hashes, near, crowd, new : as for `leaders`
 
     Returns
     -------
@@ -183,10 +229,27 @@ def components(
     similarity : float64 array of shape (m,)
         Jaccard similarity to it, which may be far below `near`; 0 for the first itself.
     """
+    answer, lists, parent = _room(buckets, new)
+    _join(buckets, starts, stops, hashes, (near, crowd), answer, lists, parent)
+    return answer
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _join(
+    buckets: Buckets,
+    starts: Bounds,
+    stops: Bounds,
+    hashes: Hashes,
+    limits: tuple[float, int],
+    answer: Answer,
+    lists: _Lists,
+    parent: npt.NDArray[np.int64],
+) -> None:
+    leader, similarity = answer
+    near, crowd = limits
     m = len(buckets)
-    lists = _empty_lists(buckets)
-    parent = np.arange(m)
     for i in range(m):
+        parent[i] = i
         mine = hashes[starts[i] : stops[i]]
         for band in range(buckets.shape[1]):
             j = _first(lists, buckets[i, band])
@@ -198,14 +261,12 @@ def components(
                         parent[max(here, there)] = min(here, there)
                 j = lists[1][j, band]
         _enter(lists, buckets, i, crowd)
-    leader, similarity = np.arange(m), np.zeros(m)
     for i in range(m):
         first = leader[i] = _root(parent, i)
         if first != i:
             similarity[i] = jaccard(
                 hashes[starts[i] : stops[i]], hashes[starts[first] : stops[first]]
             )
-    return leader, similarity
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -222,16 +283,13 @@ def _possible(left: Hashes, right: Hashes) -> float:
     return min(len(left), len(right)) / max(len(left), len(right), 1)
 
 
-# Members of each bucket, as linked lists: the newest member of a bucket, for each set and
-# band the member before it, and the bucket's size.
-_Lists = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _empty_lists(buckets: Buckets) -> _Lists:
-    count = buckets.max() + 1 if buckets.size else 0
-    newest = np.full(count, _ALONE, np.int32)
-    return newest, np.full(buckets.shape, _ALONE, np.int32), np.zeros(count, np.int32)
+def _room(buckets: Buckets, new: New) -> tuple[Answer, _Lists, npt.NDArray[np.int64]]:
+    """Make what is as long as the sets: the answer, empty lists, and a number of each set."""
+    m, count = len(buckets), int(buckets.max(initial=_ALONE)) + 1
+    lists = (new((count,), np.int32), new(buckets.shape, np.int32), new((count,), np.int32))
+    lists[0][:] = _ALONE
+    answer = new((m,), np.int64), new((m,), np.float64)
+    return answer, lists, new((m,), np.int64)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

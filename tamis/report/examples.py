@@ -111,8 +111,8 @@ def _closest(step: StepView, most: int) -> npt.NDArray[np.int64]:
     scores = np.where(scored & ~selection.kept, selection.scores, np.nan)
     away = np.maximum(np.maximum(kept.min() - scores, scores - kept.max()), 0)
     ids = selection.ids
-    within = top_k(np.where(away == 0, scores, np.nan), ids, most)
-    beyond = top_k(np.where(away > 0, -away, np.nan), ids, most)
+    within = top_k(scores, ids, most, among=away == 0)
+    beyond = top_k(-away, ids, most, among=away > 0)
     return np.concatenate([within, beyond])[:most]
 
 

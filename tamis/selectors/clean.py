@@ -13,6 +13,7 @@ from tamis.data import formats
 from tamis.errors import SettingError, did_you_mean
 from tamis.kernels.characters import SCRIPTS, character_table
 from tamis.kernels.minhash import text_keys
+from tamis.kernels.ordering import blocks
 from tamis.kernels.textstats import COUNTS, text_counts
 from tamis.selectors.pickers import top_k
 from tamis.selectors.rules import Rule, RuleScorer, Signals
@@ -205,12 +206,14 @@ class Clean(RuleScorer):
         scores: npt.NDArray[np.float64],
         k: int | None,
     ) -> Selection:
-        failed = self._failed(signals)
-        passed = failed == ""
-        reasons = self._said(signals, failed)
-        reasons[passed] = "score below that of the kept"
-        able = np.where(passed, scores, np.nan)
-        indices = top_k(able, ids, len(scores) if k is None else k)
+        passed = np.zeros(len(scores), bool)
+        reasons = np.full(len(scores), "score below that of the kept", dtype=object)
+        for rows in blocks(len(scores)):
+            some = {name: values[rows] for name, values in signals.items()}
+            failed = self._failed(some)
+            passed[rows] = failed == ""
+            reasons[rows] = np.where(passed[rows], reasons[rows], self._said(some, failed))
+        indices = top_k(scores, ids, len(scores) if k is None else k, among=passed)
         reasons[indices] = KEPT
         return Selection(indices, scores, reasons, pa.table(dict(signals)))
 

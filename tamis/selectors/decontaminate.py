@@ -114,7 +114,7 @@ class Decontaminate(Scorer):
         k: int | None,
     ) -> Selection:
         clear = signals["shared_words"] <= self.most * signals["words"]
-        indices = top_k(np.where(clear, scores, np.nan), ids, len(scores) if k is None else k)
+        indices = top_k(scores, ids, len(scores) if k is None else k, among=clear)
         reasons = np.full(len(scores), "no room: as good as the kept, later by id", dtype=object)
         for row in np.flatnonzero(~clear):
             where = self.names_[signals["entry"][row]]

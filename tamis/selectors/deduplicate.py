@@ -1,6 +1,6 @@
 """One example of each group of copies: the same text, nearly the same words, or one meaning."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -18,7 +18,7 @@ from tamis.data.scratch import roomy, scratch
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels import clusters, minhash
 from tamis.kernels.characters import character_table, may_not_be_nfc
-from tamis.kernels.draws import id_order
+from tamis.kernels.ordering import blocks, descending, id_keys, ordered
 from tamis.models.base import Embedder
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
@@ -146,17 +146,20 @@ class Deduplicate(Selector):
         ids = example_ids(pool)
         with self._read(pool) as read:
             order = _preference(ids, read)
-            first = clusters.first_of_equals(read.text_keys, order)
+            first = clusters.first_of_equals(read.text_keys, order, roomy)
             links = _Links.none(len(pool))
-            rows = order[(first[order] == order) & (read.n_shingles[order] > 0)]
-            rows, buckets = read.keys.buckets(rows)
+            firsts = _those(order, lambda rows: first[rows] == rows)
+            rows, buckets = read.keys.buckets(
+                _those(firsts, lambda rows: read.n_shingles[rows] > 0)
+            )
             if len(rows):
                 near, links.jaccard[rows] = self._near(pool, rows, buckets, read.n_shingles)
                 links.leader[rows] = rows[near]
         if self.semantic is not None:
-            left = order[(first[order] == order) & (links.leader[order] == order)]
+            left = _those(firsts, lambda rows: links.leader[rows] == rows)
             self._compare_meaning(pool, left, links)
-        return self._selection(ids, links.with_equals(first), k)
+        links.share(first)
+        return self._selection(ids, links, k)
 
     @contextmanager
     def _read(self, pool: Dataset) -> Iterator["_Read"]:
@@ -231,7 +234,7 @@ class Deduplicate(Selector):
         assert self.near is not None
         inside = np.sort(rows)  # a file is read from front to back
         place = np.searchsorted(inside, rows)
-        bounds = np.zeros(len(rows) + 1, np.int64)
+        bounds = roomy((len(rows) + 1,), np.int64)
         start = 0
         with scratch((int(n_shingles[rows].sum()),), np.uint32) as hashes:
             sets = map_batches(pool.select(inside), self._sets, label=f"{self.name}: compare")
@@ -240,8 +243,10 @@ class Deduplicate(Selector):
                 hashes[bounds[start] : bounds[start] + len(part)] = part
                 start += len(ends) - 1
             group = clusters.leaders if self.groups == "pairwise" else clusters.components
-            answer = group(buckets, bounds[place], bounds[place + 1], hashes, self.near, _CROWD)
-        return answer  # type: ignore[no-any-return]
+            answer = group(
+                buckets, bounds[place], bounds[place + 1], hashes, self.near, _CROWD, roomy
+            )
+        return answer
 
     def _sets(self, batch: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
         offsets, data = formats.buffers(_normal_form(formats.fields(batch).text))
@@ -264,21 +269,29 @@ class Deduplicate(Selector):
         links.leader[links.by_meaning] = leader[links.by_meaning]
 
     def _selection(self, ids: npt.NDArray[np.void], links: "_Links", k: int | None) -> Selection:
-        ends = links.ends()
-        stands = ends == np.arange(len(ids))
-        scores = 1 - np.fmax(links.jaccard, links.cosine)
-        indices = top_k(np.where(stands, scores, np.nan), ids, len(ids) if k is None else k)
-        dropped = np.flatnonzero(~stands)
-        others = id_texts(ids[ends[dropped]])
-        reasons = np.full(len(ids), "score below that of the kept", dtype=object)
-        for row, other in zip(dropped.tolist(), others.to_pylist(), strict=True):
-            linked = ends[row] != links.leader[row]
-            reasons[row] = self._reason(links, row, f"{other[:8]}…", linked)
+        n = len(ids)
+        ends, copies = links.ends(), roomy((n,), np.int64)
+        scores, stands = roomy((n,), np.float64), np.zeros(n, bool)
+        reasons = np.full(n, "score below that of the kept", dtype=object)
+        others = []
+        sizes = roomy((n,), np.int64)
+        for rows in blocks(n):
+            np.add.at(sizes, ends[rows], 1)
+        for rows in blocks(n):
+            copies[rows] = sizes[ends[rows]]
+            scores[rows] = 1 - np.fmax(links.jaccard[rows], links.cosine[rows])
+            stands[rows] = ends[rows] == np.arange(rows.start, rows.stop)
+            others.append(_texts_where(~stands[rows], ids[ends[rows]]))
+            for row in (rows.start + np.flatnonzero(~stands[rows])).tolist():
+                other = others[-1][row - rows.start].as_py()
+                linked = ends[row] != links.leader[row]
+                reasons[row] = self._reason(links, row, f"{other[:8]}…", linked)
+        indices = top_k(scores, ids, n if k is None else k, among=stands)
         reasons[indices] = KEPT
         signals = {
-            "duplicate_of": others.take(pa.array(np.cumsum(~stands) - 1, mask=stands)),
+            "duplicate_of": pa.chunked_array(others, pa.string()),
             "jaccard": links.jaccard,
-            "copies": np.bincount(ends, minlength=len(ids))[ends],
+            "copies": copies,
         }
         if self.semantic is not None:
             signals["cosine"] = links.cosine
@@ -319,25 +332,35 @@ class _Links:
 
     @classmethod
     def none(cls, n: int) -> "_Links":
-        no = np.zeros(n, bool)
-        return cls(np.arange(n), np.zeros(n), np.full(n, np.nan), no, no.copy())
+        leader, cosine = roomy((n,), np.int64), roomy((n,), np.float64)
+        for rows in blocks(n):
+            leader[rows] = np.arange(rows.start, rows.stop)
+            cosine[rows] = np.nan
+        return cls(leader, roomy((n,), np.float64), cosine, np.zeros(n, bool), np.zeros(n, bool))
 
-    def with_equals(self, first: npt.NDArray[np.int64]) -> "_Links":
+    def share(self, first: npt.NDArray[np.int64]) -> None:
         """Give rows of equal text what their first one has, or that one where it stands."""
-        exact = (first != np.arange(len(first))) & (self.leader[first] == first)
-        return _Links(
-            self.leader[first],
-            np.where(exact, 1.0, self.jaccard[first]),
-            np.where(exact, np.nan, self.cosine[first]),
-            self.by_meaning[first],
-            exact,
-        )
+        for rows in blocks(len(first)):
+            here = first[rows]
+            exact = here != np.arange(rows.start, rows.stop)
+            exact &= self.leader[here] == here
+            self.leader[rows] = self.leader[here]
+            self.jaccard[rows] = np.where(exact, 1.0, self.jaccard[here])
+            self.cosine[rows] = np.where(exact, np.nan, self.cosine[here])
+            self.by_meaning[rows] = self.by_meaning[here]
+            self.exact[rows] = exact
 
     def ends(self) -> npt.NDArray[np.int64]:
         """Return for each row the one that stands for it: where its links end."""
-        ends = self.leader
-        while (ends[ends] != ends).any():
-            ends = ends[ends]
+        ends = roomy((len(self.leader),), np.int64)
+        ends[:] = self.leader
+        further = True
+        while further:
+            further = False
+            for rows in blocks(len(ends)):
+                beyond = ends[ends[rows]]
+                further |= bool((beyond != ends[rows]).any())
+                ends[rows] = beyond
         return ends
 
 
@@ -387,7 +410,28 @@ def _lengths(batch: pa.Table) -> npt.NDArray[np.float64]:
 
 def _preference(ids: npt.NDArray[np.void], read: _Part) -> npt.NDArray[np.int64]:
     """Return all positions, the one to keep first: by value, by length, by id."""
-    order = id_order(ids)
-    for figures in (read.lengths, read.values):  # each sort leaves equals in the order before
-        order = order[np.argsort(-figures[order], kind="stable")]
-    return order
+
+    def keys(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        figures = [descending(read.values[rows]), descending(read.lengths[rows])]
+        return np.vstack([*figures, id_keys(ids[rows])])
+
+    return ordered(np.ones(len(ids), bool), keys, roomy)
+
+
+def _those(
+    rows: npt.NDArray[np.int64], test: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
+) -> npt.NDArray[np.int64]:
+    """Return those of `rows` that pass the test, in their order."""
+    passed, count = roomy((len(rows),), np.int64), 0
+    for places in blocks(len(rows)):
+        some = rows[places]
+        some = some[test(some)]
+        passed[count : count + len(some)] = some
+        count += len(some)
+    return passed[:count]
+
+
+def _texts_where(wanted: npt.NDArray[np.bool_], ids: npt.NDArray[np.void]) -> pa.StringArray:
+    """Return ids as text where they are wanted, null elsewhere."""
+    texts = id_texts(ids[wanted])
+    return texts.take(pa.array(np.cumsum(wanted) - 1, mask=~wanted))

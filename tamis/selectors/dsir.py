@@ -12,9 +12,11 @@ from datasets import Dataset
 from tamis.data import formats
 from tamis.data.batches import map_batches
 from tamis.data.load import Source, load
+from tamis.data.scratch import roomy
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels.draws import gumbels
 from tamis.kernels.ngrams import Hash, bucket_counts, bucket_sums
+from tamis.kernels.ordering import blocks
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
 from tamis.selectors.selection import KEPT, Selection
@@ -71,7 +73,8 @@ class DSIR(Scorer):
 
     The pool's distribution is counted on all of it, the released code's on its first 10**9
     n-grams at most. Two passes over the text, about 3 ns a byte each on one core (9 with
-    'sha256'); memory about 200 bytes a row, whatever the rows' length.
+    'sha256'); memory 8 bytes a row, and some 80 in files where
+    rows are many, whatever their length.
 
     References
     ----------
@@ -161,15 +164,18 @@ class DSIR(Scorer):
     ) -> Selection:
         """Draw each target's share of `k`, one target after the other."""
         assert k is not None
-        draws = np.full(len(ids), np.nan)
+        draws = roomy((len(ids),), np.float64)
+        draws.fill(np.nan)
         free = np.ones(len(ids), bool)
         indices = []
         for number, (name, count) in enumerate(self._counts_of_each(k)):
-            noise = self.temperature * gumbels(ids, self.seed + number)
-            noisy = np.where(free, self._log_weights(signals, name) + noise, np.nan)
-            picks = top_k(noisy, ids, count)
-            draws = np.fmax(draws, noisy)
-            draws[picks], free[picks] = noisy[picks], False
+            drawn = gumbels(ids, self.seed + number, roomy)
+            for rows in blocks(len(ids)):
+                some = {name: values[rows] for name, values in signals.items()}
+                drawn[rows] = self._log_weights(some, name) + self.temperature * drawn[rows]
+                draws[rows] = np.where(free[rows], np.fmax(draws[rows], drawn[rows]), draws[rows])
+            picks = top_k(drawn, ids, count, among=free)
+            draws[picks], free[picks] = drawn[picks], False
             indices.append(picks)
         kept = np.concatenate(indices)
         reasons = self._reasons(signals["n_tokens"], draws, kept)
@@ -187,7 +193,7 @@ class DSIR(Scorer):
             lowest = draws[kept].min(initial=np.inf)
             reason = f"not drawn: {sum_of} not above {lowest:.6g}, the lowest kept"
         reasons = np.full(len(n_tokens), reason, dtype=object)
-        short = n_tokens < self.min_tokens
+        short = np.flatnonzero(n_tokens < self.min_tokens)
         lengths = np.unique(n_tokens[short])
         texts = [f"too short: {_tokens(n)}, fewer than {self.min_tokens}" for n in lengths]
         reasons[short] = np.array(texts, object)[np.searchsorted(lengths, n_tokens[short])]

@@ -152,7 +152,7 @@ class IFD(Scorer):
     ) -> Selection:
         useless = scores >= 1 if self.form == "perplexity" else scores > 1
         wanted = max(1, int(self.share * len(scores))) if k is None else k
-        indices = top_k(np.where(useless, np.nan, scores), ids, wanted)
+        indices = top_k(scores, ids, wanted, among=~useless)
         reasons = np.full(len(scores), "IFD below that of the kept", dtype=object)
         reasons[useless] = [
             f"IFD {score:.4g}: the prompt makes the response no likelier"

@@ -3,13 +3,18 @@
 import numpy as np
 import numpy.typing as npt
 
-from tamis.kernels.draws import gumbels, id_order
+from tamis.data.scratch import roomy
+from tamis.kernels.draws import gumbels
+from tamis.kernels.ordering import blocks, descending, id_keys, ordered
 
 __all__ = ["gumbel_top_k", "shared_top_k", "threshold", "top_k"]
 
 
 def top_k(
-    scores: npt.NDArray[np.float64], ids: npt.NDArray[np.void], k: int
+    scores: npt.NDArray[np.float64],
+    ids: npt.NDArray[np.void],
+    k: int,
+    among: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Return the positions of the `k` largest scores, best first.
 
@@ -20,11 +25,14 @@ def top_k(
     ids : V16 array of shape (n,)
         Equal scores are ordered by id, lowest first.
     k : int
+    among : bool array of shape (n,), optional
+        Rows that may be chosen; by default all.
 
     Notes
     -----
-    Time O(n) for large n and small k: only scores that can be chosen are sorted, and ids
-    looked at only where scores are equal.
+    Time O(n) for large n and small k: only scores that can be chosen are sorted, by parts
+    that lie in files where they are many; ids count only where scores are equal. Copies,
+    which have one id, stay in the order of the pool.
 
     Examples
     --------
@@ -32,24 +40,35 @@ def top_k(
     >>> top_k(np.array([1.0, 2, 2, np.nan]), ids, k=4).tolist()
     [2, 1, 0]
     """
-    able = np.flatnonzero(~np.isnan(scores))
-    if 0 < k < len(able):
-        least = np.partition(scores[able], len(able) - k)[len(able) - k]
-        able = able[scores[able] >= least]
-    order = able[np.argsort(-scores[able])]
-    equal = scores[order[1:]] == scores[order[:-1]]
-    places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
-    tied = np.sort(order[places])  # copies, which have one id, in the order of the pool
-    by_id = tied[id_order(ids[tied])]
-    order[places] = by_id[np.argsort(-scores[by_id], kind="stable")]
-    return order[:k]
+    able = ~np.isnan(scores)
+    if among is not None:
+        able &= among
+    count = int(np.count_nonzero(able))
+    if 0 < k < count:
+        able &= scores >= _nth(scores, able, count, k)
+
+    def keys(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        return np.vstack([descending(scores[rows]), id_keys(ids[rows])])
+
+    return ordered(able, keys, roomy)[:k]
+
+
+def _nth(scores: npt.NDArray[np.float64], able: npt.NDArray[np.bool_], count: int, n: int) -> float:
+    """Return the `n`-th highest score of the `count` rows that are able."""
+    values, start = roomy((count,), np.float64), 0
+    for rows in blocks(len(scores)):
+        some = scores[rows][able[rows]]
+        values[start : start + len(some)] = some
+        start += len(some)
+    values.partition(count - n)
+    return float(values[count - n])
 
 
 def threshold(
     scores: npt.NDArray[np.float64], ids: npt.NDArray[np.void], least: float
 ) -> npt.NDArray[np.int64]:
     """Return the positions of all scores of at least `least`, best first."""
-    return top_k(np.where(scores >= least, scores, np.nan), ids, len(scores))
+    return top_k(scores, ids, len(scores), among=scores >= least)
 
 
 def gumbel_top_k(
@@ -76,7 +95,10 @@ def gumbel_top_k(
     temperature : float
         1 is the exact draw; 0 takes the `k` largest weights.
     """
-    return top_k(log_weights + temperature * gumbels(ids, seed), ids, k)
+    drawn = gumbels(ids, seed, roomy)
+    for rows in blocks(len(ids)):
+        drawn[rows] = log_weights[rows] + temperature * drawn[rows]
+    return top_k(drawn, ids, k)
 
 
 def shared_top_k(

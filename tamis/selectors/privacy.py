@@ -66,7 +66,7 @@ class Privacy(Scorer):
         k: int | None,
     ) -> Selection:
         clear = scores == 0
-        indices = top_k(np.where(clear, scores, np.nan), ids, len(scores) if k is None else k)
+        indices = top_k(scores, ids, len(scores) if k is None else k, among=clear)
         reasons = np.full(len(scores), "no room: as good as the kept, later by id", dtype=object)
         for row in np.flatnonzero(~clear):
             there = {kind: int(signals[kind][row]) for kind in self.kinds if signals[kind][row]}

@@ -8,6 +8,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from tamis.data.ids import example_ids
+from tamis.data.scratch import roomy
 from tamis.kernels.draws import uniforms
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
@@ -34,7 +35,7 @@ class Random(Selector):
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         assert k is not None
         ids = example_ids(pool)
-        draws = uniforms(ids, self.seed)
+        draws = uniforms(ids, self.seed, roomy)
         indices = top_k(draws, ids, k)
         reasons = np.full(len(pool), "not drawn", dtype=object)
         reasons[indices] = KEPT

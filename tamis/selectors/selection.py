@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from tamis.data.files import written_aside
 from tamis.data.ids import id_texts, ids_of
 from tamis.data.scratch import roomy
 from tamis.errors import DataError
+from tamis.kernels.ordering import blocks
 
 __all__ = ["KEPT", "Selection"]
 
@@ -83,8 +85,9 @@ class Selection:
     @cached_property
     def ranks(self) -> npt.NDArray[np.int64]:
         """For every row of the pool its place among the kept, 1 for the best; 0 if dropped."""
-        ranks = np.zeros(len(self.scores), np.int64)
-        ranks[self.indices] = np.arange(1, len(self.indices) + 1)
+        ranks = roomy((len(self.scores),), np.int64)
+        for rows in blocks(len(self.indices)):
+            ranks[self.indices[rows]] = np.arange(rows.start + 1, rows.stop + 1)
         return ranks
 
     def apply(self, pool: Dataset) -> Dataset:
@@ -197,9 +200,10 @@ class Selection:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows have each reason, most frequent first."""
-        counted = pa.array(self.reasons, pa.string()).value_counts()
-        reasons, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
-        return dict(sorted(zip(reasons, counts, strict=True), key=lambda item: (-item[1], item[0])))
+        counts: Counter[str] = Counter()
+        for rows in blocks(len(self.reasons)):
+            counts.update(self.reasons[rows].tolist())
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def __repr__(self) -> str:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
@@ -214,9 +218,19 @@ def _signals_in(file: pq.ParquetFile) -> pa.Table:
 def _without_nan(signals: pa.Table) -> pa.Table:
     """Make NaN null: DuckDB trusts statistics of Parquet files, which leave NaN out."""
     columns = {
-        name: pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-        if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py()
+        name: pa.chunked_array([_null_where_nan(chunk) for chunk in column.chunks], column.type)
+        if pa.types.is_floating(column.type)
         else column
         for name, column in zip(signals.column_names, signals.columns, strict=True)
     }
     return pa.table(columns)
+
+
+def _null_where_nan(chunk: pa.Array) -> pa.Array:
+    nan = pc.fill_null(pc.is_nan(chunk), False)
+    if not nan.true_count:
+        return chunk
+    if chunk.null_count:
+        return pc.if_else(nan, pa.scalar(None, chunk.type), chunk)
+    values = chunk.to_numpy()  # no copy: it may lie in a file
+    return pa.array(values, chunk.type, mask=np.asarray(nan))

@@ -41,7 +41,7 @@ class Vote(Several):
         votes = (picked > 0).sum(axis=0)
         height = np.where(picked > 0, (k + 1 - picked) / (k + 1), 0.0).mean(axis=0)
         scores = votes + height
-        indices = top_k(np.where(votes, scores, np.nan), example_ids(pool), k)
+        indices = top_k(scores, example_ids(pool), k, among=votes > 0)
         reasons = np.array([f"votes: {count} of {len(ranks)}" for count in votes], object)
         reasons[votes == 0] = "no method picked it"
         reasons[indices] = KEPT

@@ -91,7 +91,7 @@ def test_nothing_to_compare_is_no_group():
 @given(st.lists(st.integers(0, 5), max_size=20))
 def test_shared_keys_are_those_that_occur_again(keys):
     expected = [keys.count(key) > 1 for key in keys]
-    assert shared(np.array(keys, np.uint64)).tolist() == expected
+    assert shared(np.array(keys, np.uint64), np.arange(len(keys))).tolist() == expected
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3], [2, 0], [1]])

@@ -53,7 +53,7 @@ def test_smoothed_numbers_are_those_of_the_authors_package():
 def test_picks_are_those_of_the_authors_package(temperature, monkeypatch):
     expected = GOLDEN["expected"]
     noise = np.array(expected["gumbel_noise_for_eligible_in_order"])
-    monkeypatch.setattr(dsir, "gumbels", lambda ids, seed: noise)
+    monkeypatch.setattr(dsir, "gumbels", lambda ids, seed, new: noise)
     picked = golden_dsir(temperature=temperature).select(pool_of(*GOLDEN["raw"]), 6)
     name = "picks_gumbel_sorted_by_index" if temperature else "picks_top_k_sorted_by_index"
     assert sorted(picked.indices.tolist()) == expected[name]
@@ -61,7 +61,7 @@ def test_picks_are_those_of_the_authors_package(temperature, monkeypatch):
 
 @pytest.mark.parametrize("run", SMALL["expected"]["gumbel_runs"])
 def test_picks_where_noise_decides_are_those_of_the_authors_package(run, monkeypatch):
-    monkeypatch.setattr(dsir, "gumbels", lambda ids, seed: np.array(run["gumbel"]))
+    monkeypatch.setattr(dsir, "gumbels", lambda ids, seed, new: np.array(run["gumbel"]))
     picked = small_dsir().select(pool_of(*SMALL["raw"]), 5)
     assert sorted(picked.indices.tolist()) == run["expected_sorted"]
 

@@ -1,0 +1,191 @@
+"""Rows in order of their keys, one part at a time: what is sorted need not fit in memory.
+
+A sample of the rows gives the bounds of the parts (a sample sort: Frazer and McKellar 1970);
+rows are written to their parts, and each part is then small enough to be sorted where it is
+read. Large arrays are made by `new`, a function like `np.zeros`: who wants them in files
+gives one that lays them there.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Keys", "New", "blocks", "descending", "id_keys", "order_of", "ordered", "parts"]
+
+New = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
+Keys = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
+
+_ROWS = 2**17
+_SAMPLED = 32  # rows a part
+
+
+def ordered(
+    wanted: npt.NDArray[np.bool_], keys: Keys, new: New = np.zeros
+) -> npt.NDArray[np.int64]:
+    """Return the positions of the rows that are wanted, by their keys, equal ones as they stand.
+
+    Parameters
+    ----------
+    wanted : bool array of shape (n,)
+    keys : function of int64 positions of shape (m,)
+        Their keys: uint64 of shape (columns, m), the most significant first.
+    new : function of shape and dtype
+        Makes the arrays that are as long as the answer.
+
+    Examples
+    --------
+    >>> column = np.array([5, 3, 9, 3], np.uint64)
+    >>> ordered(np.array([True, True, False, True]), lambda rows: column[None, rows]).tolist()
+    [1, 3, 0]
+    """
+    order = new((int(np.count_nonzero(wanted)),), np.int64)
+    start = 0
+    for rows, values in parts(wanted, keys, new):
+        order[start : start + len(rows)] = rows[order_of(values)]
+        start += len(rows)
+    return order
+
+
+def parts(
+    wanted: npt.NDArray[np.bool_], keys: Keys, new: New = np.zeros
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]]:
+    """Yield the wanted rows in parts, of which each one's keys are above those of the last.
+
+    Rows of one key are in one part, and within it in the order of their positions.
+
+    Parameters
+    ----------
+    wanted, keys, new : as for `ordered`
+
+    Yields
+    ------
+    rows : int64 array of shape (m,)
+    values : uint64 array of shape (columns, m)
+        Their keys.
+
+    Notes
+    -----
+    A part has about 2**17 rows, unless more have one key. The keys of all are computed twice,
+    and written and read once: 8 bytes a column and row, and 8 more.
+    """
+    count = int(np.count_nonzero(wanted))
+    if count <= _ROWS:
+        rows = np.flatnonzero(wanted)
+        yield rows, keys(rows)
+        return
+    bounds = _bounds(wanted, keys, count)
+    sizes = np.zeros(bounds.shape[1] + 1, np.int64)
+    for rows in _wanted(wanted):
+        sizes += np.bincount(_part_of(keys(rows), bounds), minlength=len(sizes))
+    ends = np.cumsum(sizes)
+    cursors = ends - sizes
+    written = new((count, len(bounds) + 1), np.uint64)
+    for rows in _wanted(wanted):
+        values = keys(rows)
+        _write(rows, values, _part_of(values, bounds), cursors, written)
+    for end, size in zip(ends.tolist(), sizes.tolist(), strict=True):
+        part = np.ascontiguousarray(written[end - size : end].T)
+        yield part[-1].view(np.int64), part[:-1]
+
+
+def order_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return positions by keys of shape (columns, m), equal ones as they stand; all in memory.
+
+    Notes
+    -----
+    The first column that tells any two apart is sorted in vectors; the others are looked at
+    only where it has equals.
+
+    Examples
+    --------
+    >>> order_of(np.array([[1, 0, 1, 1], [7, 8, 7, 2]], np.uint64)).tolist()
+    [1, 3, 0, 2]
+    """
+    telling = [column for column in keys if len(column) and (column != column[0]).any()]
+    if not telling:
+        return np.arange(keys.shape[1])
+    first = telling[0]
+    order = np.argsort(first)
+    equal = first[order[1:]] == first[order[:-1]]
+    places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+    rows = order[places]
+    order[places] = rows[np.lexsort((rows, *(column[rows] for column in reversed(telling))))]
+    return order
+
+
+def descending(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """Return keys that order numbers from the largest to the smallest; NaN is none.
+
+    >>> numbers = np.array([0.5, -np.inf, 2.0, -0.0, 0.0])
+    >>> order_of(descending(numbers)[None]).tolist()
+    [2, 0, 3, 4, 1]
+    """
+    bits = (0.0 - numbers.astype(np.float64)).view(np.uint64)
+    sign = np.uint64(1 << 63)
+    return np.where(bits & sign, ~bits, bits | sign)
+
+
+def id_keys(ids: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
+    """Return the keys that order ids as their bytes do: uint64 of shape (2, n)."""
+    return np.ascontiguousarray(ids).view(">u8").reshape(-1, 2).T.astype(np.uint64)
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Yield the slices in which `n` rows are gone through, where not all are held at once."""
+    for start in range(0, n, _ROWS):
+        yield slice(start, min(start + _ROWS, n))
+
+
+def _wanted(wanted: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.int64]]:
+    for rows in blocks(len(wanted)):
+        yield rows.start + np.flatnonzero(wanted[rows])
+
+
+def _bounds(wanted: npt.NDArray[np.bool_], keys: Keys, count: int) -> npt.NDArray[np.uint64]:
+    """Return the first key of every part but the first, from a sample: (columns, parts − 1)."""
+    wide = -(-count // _ROWS)
+    step = max(1, count // (wide * _SAMPLED))
+    sampled, seen = [], 0
+    for rows in _wanted(wanted):
+        sampled.append(keys(rows[-seen % step :: step]))
+        seen += len(rows)
+    sample = np.concatenate(sampled, axis=1)
+    sample = sample[:, order_of(sample)]
+    return np.ascontiguousarray(sample[:, np.arange(1, wide) * sample.shape[1] // wide])
+
+
+def _part_of(
+    values: npt.NDArray[np.uint64], bounds: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int64]:
+    """Return how many bounds, of shape (columns, b) and in order, are not above each key."""
+    found: npt.NDArray[np.int64] = np.searchsorted(bounds[0], values[0], side="right")
+    if len(bounds) == 1:
+        return found
+    first = np.searchsorted(bounds[0], values[0], side="left")
+    equal = first < found
+    for start in np.unique(first[equal]):  # bounds of one first column: the others tell
+        rows = np.flatnonzero(equal & (first == start))
+        stop = found[rows[0]]
+        found[rows] = start + _part_of(values[1:, rows], bounds[1:, start:stop])
+    return found
+
+
+def _write(
+    rows: npt.NDArray[np.int64],
+    values: npt.NDArray[np.uint64],
+    part: npt.NDArray[np.int64],
+    cursors: npt.NDArray[np.int64],
+    written: npt.NDArray[np.uint64],
+) -> None:
+    """Write each row's keys and position where its part's rows have come to."""
+    order = np.argsort(part, kind="stable")
+    records = np.vstack([values, rows.view(np.uint64)]).T[order]
+    sizes = np.bincount(part, minlength=len(cursors))
+    start = 0
+    for number in np.flatnonzero(sizes):
+        size = sizes[number]
+        written[cursors[number] : cursors[number] + size] = records[start : start + size]
+        start += size
+    cursors += sizes
