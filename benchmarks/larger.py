@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="each method, within --memory")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "POOL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    CACHE.mkdir(exist_ok=True)
     if arguments.one:
         print(_one(*arguments.one))
     elif arguments.alone:
@@ -159,7 +160,6 @@ def _one(method: str, pool: str) -> float:
 @contextmanager
 def _place(megabytes: int) -> Iterator[tuple[Path, Path]]:
     """Give a made pool and an empty folder; the pool is kept for the next time."""
-    CACHE.mkdir(exist_ok=True)
     pool = CACHE / f"pool-{megabytes}.jsonl.zst"
     if not pool.exists():
         part = CACHE / f"part-{megabytes}.jsonl.zst"
