@@ -47,7 +47,8 @@ def mean_losses(
     windows, however long it is. What a server refuses for what is in it has none either.
     """
     n = len(prompts)
-    why = np.full(n, _TOO_SHORT, dtype=object)
+    why = np.empty(n, object)
+    why.fill(_TOO_SHORT)  # one text: `np.full` makes one a row
     if continuations is not None:
         why[~fits(lm.lm, prompts, continuations, room=1)] = _TOO_LONG  # vLLM writes a token
     why[[not text.strip() for text in (prompts if continuations is None else continuations)]] = (

@@ -15,7 +15,7 @@ from tamis.errors import SettingError
 from tamis.models.judges import Judge, judge_of, unrated
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import threshold
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["AlpaGasus"]
 
@@ -98,7 +98,7 @@ class AlpaGasus(Scorer):
         least = -np.inf if self.least is None else self.least
         passed = threshold(scores, ids, least)
         indices = passed[:k]
-        reasons = np.full(len(scores), "", dtype=object)
+        reasons = one_reason(len(scores), "")
         missing = np.isnan(scores)
         reasons[missing] = [unrated("rating", words) for words in signals["words"][missing]]
         low = scores < least

@@ -22,7 +22,7 @@ from tamis.data.progress import quiet
 from tamis.data.scratch import roomy
 from tamis.errors import BudgetError, DataError, SettingError, did_you_mean
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["Budget", "Scorer", "Selector", "recorded_data"]
 
@@ -192,7 +192,7 @@ class Scorer(Selector):
     ) -> Selection:
         """Keep the `k` best scores; a method with another rule overrides this."""
         indices = top_k(scores, ids, len(scores) if k is None else k)
-        reasons = np.full(len(scores), "score below that of the kept", dtype=object)
+        reasons = one_reason(len(scores), "score below that of the kept")
         reasons[np.isnan(scores)] = "no score"
         reasons[indices] = KEPT
         return Selection(indices, scores, reasons, pa.table(dict(signals)))

@@ -17,7 +17,7 @@ from tamis.kernels.ordering import blocks
 from tamis.kernels.textstats import COUNTS, text_counts
 from tamis.selectors.pickers import top_k
 from tamis.selectors.rules import Rule, RuleScorer, Signals
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["RULES", "Clean"]
 
@@ -207,7 +207,7 @@ class Clean(RuleScorer):
         k: int | None,
     ) -> Selection:
         passed = np.zeros(len(scores), bool)
-        reasons = np.full(len(scores), "score below that of the kept", dtype=object)
+        reasons = one_reason(len(scores), "score below that of the kept")
         for rows in blocks(len(scores)):
             some = {name: values[rows] for name, values in signals.items()}
             failed = self._failed(some)

@@ -15,7 +15,7 @@ from tamis.kernels.neighbours import EXACT, search
 from tamis.models.base import Embedder
 from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["CrossTaskKNN"]
 
@@ -88,7 +88,7 @@ class CrossTaskKNN(Selector):
         best = rows[np.lexsort((retrieved.distance, -retrieved.frequency))]  # stable: then by id
         indices = best[: np.count_nonzero(frequency)][:k]
 
-        reasons = np.full(len(pool), "no embedding", dtype=object)
+        reasons = one_reason(len(pool), "no embedding")
         reasons[rows] = f"not among the {self.neighbours} nearest of any target example"
         reasons[frequency > 0] = "retrieved by fewer target examples, or from farther"
         reasons[indices] = KEPT

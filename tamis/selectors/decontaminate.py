@@ -17,7 +17,7 @@ from tamis.errors import DataError, SettingError
 from tamis.kernels.overlap import known_runs, shared_runs
 from tamis.selectors.base import Scorer, recorded_data
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["Decontaminate"]
 
@@ -115,7 +115,7 @@ class Decontaminate(Scorer):
     ) -> Selection:
         clear = signals["shared_words"] <= self.most * signals["words"]
         indices = top_k(scores, ids, len(scores) if k is None else k, among=clear)
-        reasons = np.full(len(scores), "no room: as good as the kept, later by id", dtype=object)
+        reasons = one_reason(len(scores), "no room: as good as the kept, later by id")
         for row in np.flatnonzero(~clear):
             where = self.names_[signals["entry"][row]]
             reasons[row] = f"in a benchmark: {signals['shared_words'][row]} words of {where}"

@@ -22,7 +22,7 @@ from tamis.kernels.ordering import blocks, descending, id_keys, ordered
 from tamis.models.base import Embedder
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 from tamis.selectors.semantic import semantic_copies
 
 __all__ = ["Deduplicate"]
@@ -272,7 +272,7 @@ class Deduplicate(Selector):
         n = len(ids)
         ends, copies = links.ends(), roomy((n,), np.int64)
         scores, stands = roomy((n,), np.float64), np.zeros(n, bool)
-        reasons = np.full(n, "score below that of the kept", dtype=object)
+        reasons = one_reason(n, "score below that of the kept")
         others = []
         sizes = roomy((n,), np.int64)
         for rows in blocks(n):

@@ -23,7 +23,7 @@ from tamis.models.fingerprint import digest
 from tamis.models.judges import Judge, Ratings, judge_of, unrated
 from tamis.models.losses import lm_of
 from tamis.selectors.base import Selector
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 from tamis.selectors.sharded import check_shards, sharded_diverse, shards_of
 
 __all__ = ["DEITA", "PromptLength"]
@@ -177,7 +177,7 @@ def _graded(complexity: Judge, quality: Judge, batch: pa.Table) -> _Graded:
     def total(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.where(turns, np.bincount(owner, values, minlength=n), np.nan)
 
-    reasons = np.full(n, "no prompt with a response", dtype=object)
+    reasons = one_reason(n, "no prompt with a response")
     for grades, of in ((good, "quality"), (hard, "complexity")):
         for place in np.flatnonzero(np.isnan(grades.scores)).tolist():
             reasons[owner[place]] = unrated(of, grades.words[place])

@@ -19,7 +19,7 @@ from tamis.kernels.ngrams import Hash, bucket_counts, bucket_sums
 from tamis.kernels.ordering import blocks
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["DSIR"]
 
@@ -192,7 +192,7 @@ class DSIR(Scorer):
             sum_of = "log-weight plus noise" if self.temperature else "log-weight"
             lowest = draws[kept].min(initial=np.inf)
             reason = f"not drawn: {sum_of} not above {lowest:.6g}, the lowest kept"
-        reasons = np.full(len(n_tokens), reason, dtype=object)
+        reasons = one_reason(len(n_tokens), reason)
         short = np.flatnonzero(n_tokens < self.min_tokens)
         lengths = np.unique(n_tokens[short])
         texts = [f"too short: {_tokens(n)}, fewer than {self.min_tokens}" for n in lengths]

@@ -12,7 +12,7 @@ from tamis.kernels.facility import facility_location
 from tamis.models.base import Embedder
 from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["FacilityLocation"]
 
@@ -57,7 +57,7 @@ class FacilityLocation(Selector):
         directions = unit(points)
         able = ~np.isnan(directions[:, 0])  # a vector of length 0 has no direction
         rows = rows[able]
-        reasons = np.full(len(pool), "no embedding", dtype=object)
+        reasons = one_reason(len(pool), "no embedding")
         reasons[rows] = "stood for by a kept example"
         scores, similarity = np.full(len(pool), np.nan), np.full(len(pool), np.nan)
         indices = rows[:0]

@@ -26,7 +26,7 @@ from tamis.models.embeddings import points_by_id
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 if TYPE_CHECKING:
     from tamis.models.transformers import TransformersLM
@@ -153,7 +153,7 @@ class IFD(Scorer):
         useless = scores >= 1 if self.form == "perplexity" else scores > 1
         wanted = max(1, int(self.share * len(scores))) if k is None else k
         indices = top_k(scores, ids, wanted, among=~useless)
-        reasons = np.full(len(scores), "IFD below that of the kept", dtype=object)
+        reasons = one_reason(len(scores), "IFD below that of the kept")
         reasons[useless] = [
             f"IFD {score:.4g}: the prompt makes the response no likelier"
             for score in scores[useless]

@@ -28,7 +28,7 @@ from tamis.models.judges import Judge, judge_of, unrated
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["INDICATORS", "RULES", "InstructMining"]
 
@@ -170,7 +170,7 @@ class InstructMining(Selector):
         rule = self._coefficients
         found = self._measured(pool, [name for name in rule if name != "constant"])
         foretold = np.full(len(pool), rule.get("constant", 0.0))
-        reasons = np.full(len(pool), "a higher loss foretold than for the kept", dtype=object)
+        reasons = one_reason(len(pool), "a higher loss foretold than for the kept")
         for name, (values, lack) in found.items():
             foretold += rule[name] * values
             reasons = np.where(np.isnan(values), lack, reasons)
@@ -262,7 +262,7 @@ class _Indicator(NamedTuple):
     @classmethod
     def of(cls, values: Floats, lack: str) -> Self:
         """Say the same of all rows that have no number."""
-        return cls(values, np.full(len(values), lack, object))
+        return cls(values, one_reason(len(values), lack))
 
     @classmethod
     def joined(cls, parts: "Sequence[_Indicator]") -> Self:

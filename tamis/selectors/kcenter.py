@@ -15,7 +15,7 @@ from tamis.kernels.kcenter import cover
 from tamis.models.base import Embedder
 from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 from tamis.selectors.sharded import check_shards, sharded_cover, shards_of
 
 __all__ = ["KCenter", "covering"]
@@ -107,7 +107,7 @@ def covering(
     indices = rows[found.picks]
     scores, covered_by = np.full(len(ids), np.nan), np.full(len(ids), -1)
     scores[rows], covered_by[rows] = found.gap, rows[found.by]
-    reasons = np.full(len(ids), "no embedding", dtype=object)
+    reasons = one_reason(len(ids), "no embedding")
     reasons[rows] = "covered by a kept example"
     reasons[indices] = KEPT
     covered_by[indices] = -1

@@ -18,7 +18,7 @@ from tamis.kernels.influence import task_directions
 from tamis.models.base import LanguageModel
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 if TYPE_CHECKING:
     from tamis.models.datastore import Datastore
@@ -121,7 +121,7 @@ class LESS(Selector):
         scores = influence.max(axis=1)
         kept = max(1, int(self.share * len(pool))) if k is None else k
         indices = top_k(scores, example_ids(pool), kept)
-        reasons = np.full(len(pool), "influence below that of the kept", dtype=object)
+        reasons = one_reason(len(pool), "influence below that of the kept")
         reasons[np.isnan(scores)] = "no response to learn from"
         reasons[indices] = KEPT
         return Selection(indices, scores, reasons, _signals(influence, scores, tasks.names))

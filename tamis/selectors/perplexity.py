@@ -17,7 +17,7 @@ from tamis.models.cached import CachedLM
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["Perplexity"]
 
@@ -115,7 +115,7 @@ class Perplexity(Scorer):
         below, above = perplexity < low, perplexity > high
         inside = np.where(below | above, np.nan, scores)
         indices = top_k(inside, ids, len(scores) if k is None else k)
-        reasons = np.full(len(scores), "farther from the middle of the band than the kept", object)
+        reasons = one_reason(len(scores), "farther from the middle of the band than the kept")
         for beyond, where, limit in ((below, "below", low), (above, "above", high)):
             reasons[beyond] = [
                 f"perplexity {figure:.4g}, {where} the band's {limit:.4g}"

@@ -12,7 +12,7 @@ from datasets import Dataset
 from tamis.data import formats, personal
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["Privacy"]
 
@@ -67,7 +67,7 @@ class Privacy(Scorer):
     ) -> Selection:
         clear = scores == 0
         indices = top_k(scores, ids, len(scores) if k is None else k, among=clear)
-        reasons = np.full(len(scores), "no room: as good as the kept, later by id", dtype=object)
+        reasons = one_reason(len(scores), "no room: as good as the kept, later by id")
         for row in np.flatnonzero(~clear):
             there = {kind: int(signals[kind][row]) for kind in self.kinds if signals[kind][row]}
             reasons[row] = f"personal data: {_listed(there)}"

@@ -10,7 +10,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from tamis.errors import SettingError
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 from tamis.selectors.several import Several
 
 __all__ = ["Quota"]
@@ -60,7 +60,7 @@ class Quota(Several):
         shares = np.array([1.0] * len(queues) if self.shares is None else self.shares, float)
         indices, takers = taken_in_turn(queues, shares, k)
 
-        scores, reasons = np.zeros(len(pool)), np.full(len(pool), "no method picked it", object)
+        scores, reasons = np.zeros(len(pool)), one_reason(len(pool), "no method picked it")
         reasons[np.any([own > 0 for own in ranks.values()], axis=0)] = (
             "its methods' seats were full"
         )

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
@@ -12,7 +11,7 @@ from tamis.data.scratch import roomy
 from tamis.kernels.draws import uniforms
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 
 @dataclass(kw_only=True, repr=False)
@@ -37,6 +36,6 @@ class Random(Selector):
         ids = example_ids(pool)
         draws = uniforms(ids, self.seed, roomy)
         indices = top_k(draws, ids, k)
-        reasons = np.full(len(pool), "not drawn", dtype=object)
+        reasons = one_reason(len(pool), "not drawn")
         reasons[indices] = KEPT
         return Selection(indices, draws, reasons, pa.table({"draw": draws}))

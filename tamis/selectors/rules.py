@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.selectors.base import Scorer
+from tamis.selectors.selection import one_reason
 
 __all__ = ["Rule", "RuleScorer", "Signals"]
 
@@ -76,14 +77,14 @@ class RuleScorer(Scorer):
 
     def _failed(self, signals: Signals) -> npt.NDArray[np.object_]:
         """Return the first rule that each row fails, by its setting; '' where it passes all."""
-        failed = np.full(_rows(signals), "", dtype=object)
+        failed = one_reason(_rows(signals), "")
         for rule, limit in reversed(self._in_use()):
             failed[rule.fails(signals, limit)] = rule.setting
         return failed
 
     def _said(self, signals: Signals, failed: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
         """Return what is said of each row for the rule that it fails; '' where it fails none."""
-        said = np.full(len(failed), "", dtype=object)
+        said = one_reason(len(failed), "")
         for rule, limit in self._in_use():
             rows = np.flatnonzero(failed == rule.setting)
             said[rows] = [rule.says(figure, limit) for figure in signals[rule.signal][rows]]

@@ -23,7 +23,7 @@ from tamis.data.scratch import roomy
 from tamis.errors import DataError
 from tamis.kernels.ordering import blocks
 
-__all__ = ["KEPT", "Selection"]
+__all__ = ["KEPT", "Selection", "one_reason"]
 
 KEPT = "kept"
 
@@ -207,6 +207,13 @@ class Selection:
 
     def __repr__(self) -> str:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
+
+
+def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
+    """Return the same reason for `n` rows: one text, where `np.full` would make one a row."""
+    reasons = np.empty(n, object)
+    reasons.fill(reason)
+    return reasons
 
 
 def _signals_in(file: pq.ParquetFile) -> pa.Table:

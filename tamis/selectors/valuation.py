@@ -19,7 +19,7 @@ from tamis.models.base import Embedder
 from tamis.models.embeddings import Part, points_by_id
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["Labelled", "Valuation", "Values", "labels"]
 
@@ -126,7 +126,7 @@ class Valuation(Selector):
         asked, queries = self._learnable(
             target, codes[len(pool) :], target_part, f"{me}: the target"
         )
-        reasons = np.full(len(pool), "no embedding", dtype=object)
+        reasons = one_reason(len(pool), "no embedding")
         reasons[codes[: len(pool)] < 0] = "no label"
         answers = codes[len(pool) + asked]
         task = Labelled(rows, points, codes[rows], queries, answers, len(classes))

@@ -6,7 +6,7 @@ from datasets import Dataset
 
 from tamis.data.ids import example_ids
 from tamis.selectors import selection
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 
 @pytest.fixture(params=[3, 4, 2**16], ids=lambda rows: f"{rows} rows at a time")
@@ -54,3 +54,9 @@ def test_the_kept_rows_come_best_first_with_what_was_said_of_them(kept):
     assert applied["tamis_score"][:] == [n / 2 for n in kept]
     assert applied["tamis_method"][:] == ["made"] * len(kept)
     assert applied.column_names == ["text", "tamis_id", "tamis_score", "tamis_rank", "tamis_method"]
+
+
+def test_one_reason_of_many_rows_is_one_text():
+    reasons = one_reason(1000, "not drawn")
+    assert reasons.tolist() == ["not drawn"] * 1000
+    assert len({id(reason) for reason in reasons}) == 1
