@@ -157,10 +157,12 @@ class _Kept:
         """Return those of `rows` that share a key, and the bucket of each key."""
         from tamis.kernels import clusters  # numba, which reading alone does not want
 
-        several = np.zeros(len(rows), bool)
+        wanted = np.zeros(self.keys.shape[1], bool)
+        wanted[rows] = True
+        several = np.zeros_like(wanted)
         for keys in self.keys:
-            several |= clusters.shared(keys, rows, roomy)
-        rows = rows[several]
+            several |= clusters.shared(keys, wanted, roomy)
+        rows = rows[several[rows]]
         return rows, clusters.buckets(self.keys, rows, roomy)
 
 

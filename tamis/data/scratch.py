@@ -1,6 +1,7 @@
 """Arrays too large to hold: in a file that has no name and goes when they do."""
 
 import math
+import mmap
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,10 +20,13 @@ _SMALL = 2**20
 
 
 @contextmanager
-def scratch(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
+def scratch(
+    shape: tuple[int, ...], dtype: npt.DTypeLike, *, leaping: bool = False
+) -> Iterator[npt.NDArray[Any]]:
     """Give an array of zeros that lies in a file under `home()` until the block ends.
 
-    The system keeps in memory as much of it as there is room for.
+    The system keeps in memory as much of it as there is room for. Where it will be read at
+    places far from each other, say `leaping`: nothing is then read ahead.
 
     Raises
     ------
@@ -41,8 +45,10 @@ def scratch(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Iterator[npt.NDArra
                 f"{folder}: no room for {size / 1e6:,.0f} MB ({error.strerror or error}); "
                 "free space, or set TAMIS_HOME to another place"
             ) from error
-        raw = np.asarray(np.memmap(file, np.uint8, "r+"))
-        yield raw[:size].view(dtype).reshape(shape)
+        pages = mmap.mmap(file.fileno(), size + 1)
+        if leaping and hasattr(mmap, "MADV_RANDOM"):
+            pages.madvise(mmap.MADV_RANDOM)
+        yield np.frombuffer(pages, np.uint8, size).view(dtype).reshape(shape)
 
 
 def roomy(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

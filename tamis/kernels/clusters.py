@@ -7,7 +7,7 @@ to the next, as most tools do: a chain of small changes ends in one group, the e
 may share nothing.
 """
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -67,19 +67,19 @@ def first_of_equals(
 
 
 def shared(
-    keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64], new: New = np.zeros
+    keys: npt.NDArray[np.uint64], wanted: npt.NDArray[np.bool_], new: New = np.zeros
 ) -> npt.NDArray[np.bool_]:
-    """Return for each of `rows` whether another has the same key.
+    """Return for each key whether it is wanted and another that is wanted is equal to it.
 
-    >>> shared(np.array([3, 5, 3], np.uint64), np.arange(3)).tolist()
-    [True, False, True]
+    >>> shared(np.array([3, 5, 3, 5], np.uint64), np.array([True, True, True, False])).tolist()
+    [True, False, True, False]
     """
-    answer = np.zeros(len(rows), bool)
-    for places, values in _keyed(keys, rows, new):
-        order = np.argsort(values)
-        equal = values[order[1:]] == values[order[:-1]]
-        answer[places[order[1:][equal]]] = True
-        answer[places[order[:-1][equal]]] = True
+    answer = np.zeros(len(keys), bool)
+    for rows, values in parts(wanted, partial(_one_column, keys), new):
+        order = np.argsort(values[0])
+        equal = values[0, order[1:]] == values[0, order[:-1]]
+        answer[rows[order[1:][equal]]] = True
+        answer[rows[order[:-1][equal]]] = True
     return answer
 
 
@@ -92,7 +92,7 @@ def buckets(
     ----------
     keys : uint64 array of shape (bands, n)
     rows : int64 array of shape (m,)
-        Which of the n sets to look at.
+        Which of the n sets to look at, each once.
     new : function of shape and dtype
         Makes the arrays that are as long as the answer.
 
@@ -109,24 +109,24 @@ def buckets(
     [[0, 1], [-1, 1], [0, 1]]
     """
     numbered = new((len(rows), len(keys)), np.int32)
+    wanted = np.zeros(keys.shape[1], bool)
+    wanted[rows] = True
+    place = np.argsort(rows)  # keys are read in their order, which may be a file's
     first = 0
     for band, column in enumerate(keys):
-        for places, values in _keyed(column, rows, new):
-            _, numbers, counts = np.unique(values, return_inverse=True, return_counts=True)
+        for some, values in parts(wanted, partial(_one_column, column), new):
+            _, numbers, counts = np.unique(values[0], return_inverse=True, return_counts=True)
             several = counts > 1
             names = np.where(several, first + np.cumsum(several) - 1, _ALONE)
-            numbered[places, band] = names[numbers]
+            numbered[place[np.searchsorted(rows, some, sorter=place)], band] = names[numbers]
             first += int(several.sum())
     return numbered
 
 
-def _keyed(
-    keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64], new: New
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]]:
-    """Yield places in `rows` and their keys, those of one key together."""
-    everyone = np.ones(len(rows), bool)
-    for places, values in parts(everyone, lambda at: keys[rows[at]][None], new):
-        yield places, values[0]
+def _one_column(
+    keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
+    return keys[None, rows]
 
 
 def leaders(

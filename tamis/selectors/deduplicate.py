@@ -236,7 +236,7 @@ class Deduplicate(Selector):
         place = np.searchsorted(inside, rows)
         bounds = roomy((len(rows) + 1,), np.int64)
         start = 0
-        with scratch((int(n_shingles[rows].sum()),), np.uint32) as hashes:
+        with scratch((int(n_shingles[rows].sum()),), np.uint32, leaping=True) as hashes:
             sets = map_batches(pool.select(inside), self._sets, label=f"{self.name}: compare")
             for ends, part in sets:
                 bounds[start + 1 : start + len(ends)] = bounds[start] + ends[1:]

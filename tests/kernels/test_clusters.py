@@ -88,10 +88,11 @@ def test_nothing_to_compare_is_no_group():
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(0, 5), max_size=20))
-def test_shared_keys_are_those_that_occur_again(keys):
-    expected = [keys.count(key) > 1 for key in keys]
-    assert shared(np.array(keys, np.uint64), np.arange(len(keys))).tolist() == expected
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=20))
+def test_shared_keys_are_those_that_occur_again_among_the_wanted(rows):
+    expected = [(key, True) == row and rows.count(row) > 1 for row in rows for key in row[:1]]
+    keys = np.array([key for key, _ in rows], np.uint64)
+    assert shared(keys, np.array([wanted for _, wanted in rows], bool)).tolist() == expected
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3], [2, 0], [1]])
