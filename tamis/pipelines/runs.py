@@ -34,7 +34,7 @@ from tamis.data.save import save_tables
 from tamis.errors import CatalogError, RunError, did_you_mean
 from tamis.models.account import Account, counting
 from tamis.pipelines.recipe import Recipe
-from tamis.pipelines.steps import Outcome, PlannedStep
+from tamis.pipelines.steps import Outcome, PlannedStep, given
 from tamis.selectors.chained import joined
 from tamis.selectors.selection import Selection
 
@@ -292,8 +292,8 @@ def write_curated(run: Run, pool: Dataset, steps: Sequence[PlannedStep]) -> int:
         stale.unlink()
     for step in steps:
         write_step(run, step)
-    kept = joined([Selection.load(step.path, signals=False) for step in steps])
-    tables = kept.kept_rows(pool)
+    kept = Selection.load(steps[-1].path, signals=False)
+    tables = kept.kept_rows(given(pool, steps[:-1]))
     first = next(tables)
     schema = Dataset(first).features.arrow_schema
     save_tables(chain([first], tables), schema, run.folder / "curated.parquet")

@@ -27,7 +27,7 @@ from tamis.pipelines.recipe import Recipe
 from tamis.selectors.base import Budget, Selector
 from tamis.selectors.selection import Selection
 
-__all__ = ["Outcome", "PlannedStep", "planned_steps", "remaining", "run_step"]
+__all__ = ["Outcome", "PlannedStep", "given", "planned_steps", "run_step"]
 
 MODELS = frozenset({"lm", "embedder", "judge", "complexity", "quality"})
 """Settings that name a model."""
@@ -84,8 +84,9 @@ class PlannedStep:
 
     def kept_rows(self) -> npt.NDArray[np.int64]:
         """Return the positions it kept among the rows it was given, ascending."""
-        table = pq.read_table(self.path, columns=["position"], filters=[("kept", "=", True)])
-        return np.sort(table["position"].to_numpy())
+        parts = pq.ParquetFile(self.path).iter_batches(columns=["kept"])
+        kept = [part["kept"].to_numpy(zero_copy_only=False) for part in parts]
+        return np.flatnonzero(np.concatenate(kept)) if kept else np.empty(0, np.int64)
 
 
 def planned_steps(recipe: Recipe, pool: Dataset) -> list[PlannedStep]:
@@ -100,12 +101,12 @@ def planned_steps(recipe: Recipe, pool: Dataset) -> list[PlannedStep]:
     return steps
 
 
-def remaining(pool: Dataset, steps: Sequence[PlannedStep]) -> npt.NDArray[np.int64]:
-    """Return the positions in the pool of the rows that all of `steps` kept, ascending."""
+def given(pool: Dataset, earlier: Sequence[PlannedStep]) -> Dataset:
+    """Return what the `earlier` steps kept of the pool, in its order: what the next one sees."""
     rows = np.arange(len(pool))
-    for step in steps:
+    for step in earlier:
         rows = rows[step.kept_rows()]
-    return rows
+    return pool if len(rows) == len(pool) else pool.select(rows)  # a whole file reads best
 
 
 def run_step(step: PlannedStep, pool: Dataset, earlier: Sequence[PlannedStep]) -> Outcome:
@@ -120,10 +121,8 @@ def run_step(step: PlannedStep, pool: Dataset, earlier: Sequence[PlannedStep]) -
         step.path.touch()  # `tidy` asks when a result was last of use
         return _outcome(step, reused=True, cost=Account())
     with counting() as cost:
-        rows = remaining(pool, earlier)
-        left = pool if len(rows) == len(pool) else pool.select(rows)  # a whole file reads best
         try:
-            step.selector.choose(left, step.k).save(step.path)
+            step.selector.choose(given(pool, earlier), step.k).save(step.path)
         except TamisError as error:
             error.args = (f"step {step.number}, {error}", *error.args[1:])
             raise

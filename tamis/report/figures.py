@@ -11,7 +11,7 @@ from datasets import Dataset
 from tamis.data import formats
 from tamis.data.batches import map_batches
 from tamis.report.view import RunView
-from tamis.selectors.selection import Selection
+from tamis.selectors.selection import KEPT, Selection
 
 __all__ = [
     "Count",
@@ -128,7 +128,10 @@ def source_texts(batch: pa.Table) -> pa.StringArray:
 
 def reason_counts(selection: Selection, most: int) -> list[Count]:
     """Return how many rows were dropped for each kind of reason, as `reason_kinds` does."""
-    return reason_kinds(pa.array(selection.reasons[~selection.kept], pa.string()), most)
+    counts = selection.counts()
+    counts.pop(KEPT, None)
+    reasons = pa.array(counts.keys(), pa.string())
+    return _kinds(pa.table({"reason": reasons, "count_all": [*counts.values()]}), most)
 
 
 def reason_kinds(reasons: pa.Array | pa.ChunkedArray, most: int) -> list[Count]:
@@ -138,7 +141,12 @@ def reason_kinds(reasons: pa.Array | pa.ChunkedArray, most: int) -> list[Count]:
     numbers, where there would be too many kinds. At most `most` kinds come back; the last
     then sums up the rest.
     """
-    kinds = pa.table({"reason": reasons}).group_by("reason").aggregate([([], "count_all")])
+    return _kinds(
+        pa.table({"reason": reasons}).group_by("reason").aggregate([([], "count_all")]), most
+    )
+
+
+def _kinds(kinds: pa.Table, most: int) -> list[Count]:
     for pattern in (_IDS, _NUMBERS):
         if pattern == _IDS or len(kinds) > most:
             merged = pc.replace_substring_regex(kinds["reason"], pattern=pattern, replacement="…")
