@@ -86,6 +86,8 @@ def parts(
         values = keys(rows)
         _write(rows, values, _part_of(values, bounds), cursors, written)
     for end, size in zip(ends.tolist(), sizes.tolist(), strict=True):
+        if not size:  # rows of one key have more than one bound
+            continue
         part = np.ascontiguousarray(written[end - size : end].T)
         yield part[-1].view(np.int64), part[:-1]
 

@@ -92,8 +92,9 @@ class Deduplicate(Selector):
     and its similarity is to the one between.
 
     Time is linear in the bytes, for a pool without many near copies; rows are read once,
-    candidates twice. A row costs about 50 bytes of memory, and 8 bytes a band in a scratch
-    file under TAMIS_HOME, which the shingles of candidates join (4 bytes a word). In a
+    candidates twice. A row costs some 10 bytes of memory, a dropped one 200 more, for its
+    reason; in files under TAMIS_HOME lie some 150 bytes a row, 8 a band, and the shingles of
+    candidates, 4 a word. With less memory than these it goes on, slower. In a
     bucket of many rows that are alike but not copies (templates), a row is compared with the
     first 100 kept ones, so beyond that recall may fall.
 
