@@ -10,14 +10,14 @@ learnt from them, so all tasks are there), and their nearest are shown.
 Intervals are 95 %, by bootstrap of questions, and of halves where there are several; what is
 gained over another row is of pairs, question by question.
 
-    python -m benchmarks.demonstrations        # with --pool FILE of prompts by task
+    python -m benchmarks.demonstrations --seed 0 1 2     # with --pool FILE of prompts by task
 """
 
 import argparse
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from tamis.prompting.demonstrations.feedback import log_likelihoods
 TEMPLATE = Template(example="Input: {prompt}\nOutput: {response}")
 Floats = npt.NDArray[np.float64]
 Told = Callable[[Retriever | None], Floats]
+Table = dict[str, list[Floats]]  # of each seed (questions,), or (halves, questions)
 
 
 def main() -> None:
@@ -48,15 +49,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--draws", type=int, default=5, help="of random demonstrations")
     parser.add_argument("--annotations", type=int, default=100)
-    parser.add_argument("--pools", type=int, default=6, help="halves to annotate; 0 for none")
-    parser.add_argument("--seed", type=int, default=0, help="of the parting and of learning")
+    parser.add_argument("--pools", type=int, default=6, help="halves to annotate")
+    parser.add_argument("--seed", type=int, default=[0], nargs="+", help="of partings, learning")
     arguments = parser.parse_args()
     os.environ.setdefault("TAMIS_HOME", ".benchmarks/home")
     lm = tamis.models.load(arguments.model)
     pool = short(tamis.load(arguments.pool, progress=False), arguments.characters)
-    known, asked, held = parts(pool, arguments.task, arguments.questions, arguments.seed)
+    tables = [measured(arguments, lm, pool, seed) for seed in arguments.seed]
+    if len(tables) > 1:
+        print(f"\nthe mean of seeds {arguments.seed}")
+        found, annotated = (
+            {name: [one for table in each for one in table[name]] for name in each[0]}
+            for each in zip(*tables, strict=True)
+        )
+        show(found, "random", "KNN")
+        show(annotated, "random")
+
+
+def measured(
+    arguments: argparse.Namespace, lm: LanguageModel, pool: Dataset, seed: int
+) -> tuple[Table, Table]:
+    """Print and return what is measured for one parting of the tasks."""
+    known, asked, held = parts(pool, arguments.task, arguments.questions, seed)
     print(
-        f"seed {arguments.seed}: {len(known):,} examples of {tasks(known, arguments.task)} tasks "
+        f"\nseed {seed}: {len(known):,} examples of {tasks(known, arguments.task)} tasks "
         f"to learn from; {len(asked)} questions and {len(held):,} examples of "
         f"{tasks(held, arguments.task)} other tasks"
     )
@@ -68,52 +84,46 @@ def main() -> None:
             prompts = shown.prompts(texts, arguments.shots, max_tokens=900)
         return log_likelihoods(lm, prompts, answers(asked), TEMPLATE, mean=True)
 
-    found(arguments, lm, known, held, told)
-    if arguments.pools:
-        annotated(arguments, concatenate_datasets([known, held]), told)
-
-
-def found(
-    arguments: argparse.Namespace,
-    lm: LanguageModel,
-    known: Dataset,
-    held: Dataset,
-    told: Told,
-) -> None:
-    """Print how well each way to find demonstrations does."""
-    how: dict[str, Any] = {
-        "lm": lm, "training": arguments.training, "mined": arguments.mined,
-        "rounds": arguments.rounds, "task": arguments.task, "template": TEMPLATE,
-        "seed": arguments.seed,
-    }  # fmt: skip
-    elsewhere, here = UDR(**how).fit(known), UDR(**how).fit(held)
-    with TemporaryDirectory() as folder:
-        elsewhere.save(f"{folder}/udr.npz")
-        learnt = UDR(maps=f"{folder}/udr.npz", template=TEMPLATE).fit(held)
-    draws = [told(Random(seed=i, template=TEMPLATE).fit(held)) for i in range(arguments.draws)]
-    show(
-        {
-            "no demonstrations": told(None),
-            "random": np.mean(draws, axis=0),
-            "KNN": told(KNN(template=TEMPLATE).fit(held)),
-            "UDR": told(learnt),
-            "UDR, learnt here": told(here),
-        },
-        "random", "KNN",
+    learner = UDR(
+        lm=lm, training=arguments.training, mined=arguments.mined, rounds=arguments.rounds,
+        task=arguments.task, template=TEMPLATE, seed=seed,
     )  # fmt: skip
-    print(f"maps followed: UDR {elsewhere.trust_}, learnt here {here.trust_}")
+    found = retrieved(learner, known, held, told, arguments.draws)
+    show(found, "random", "KNN")
+    n, halves = arguments.annotations, arguments.pools
+    annotated = chosen(concatenate_datasets([known, held]), told, n, halves)
+    print(f"the nearest of {n} annotated, of {halves} halves of {len(pool) // 2:,} examples")
+    show(annotated, "random")
+    return found, annotated
 
 
-def annotated(arguments: argparse.Namespace, pool: Dataset, told: Told) -> None:
-    """Print how well the nearest of those do that each way chooses to annotate."""
-    n = arguments.annotations
+def retrieved(learner: UDR, known: Dataset, held: Dataset, told: Told, draws: int) -> Table:
+    """Return how well each way to find demonstrations does."""
+    drawn = [told(Random(seed=i, template=TEMPLATE).fit(held)) for i in range(draws)]
+    with TemporaryDirectory() as folder:
+        apart = replace(learner, unseen="tasks").fit(known)
+        apart.save(f"{folder}/udr.npz")
+        elsewhere = told(UDR(maps=f"{folder}/udr.npz", template=TEMPLATE).fit(held))
+    here = told(learner.fit(held))
+    print(f"maps are followed: UDR {apart.trust_}, learnt here {learner.trust_}")
+    return {
+        "no demonstrations": [told(None)],
+        "random": [np.mean(drawn, axis=0)],
+        "KNN": [told(KNN(template=TEMPLATE).fit(held))],
+        "UDR": [elsewhere],
+        "UDR, learnt here": [here],
+    }
+
+
+def chosen(pool: Dataset, told: Told, annotations: int, halves: int) -> Table:
+    """Return how well the nearest of those do that each way chooses to annotate."""
     drawn, voted = [], []
-    for i in range(arguments.pools):
+    for i in range(halves):
         half = pool.shuffle(seed=i).select(range(len(pool) // 2))
-        drawn.append(told(KNN(template=TEMPLATE).fit(half.select(range(n)))))  # they are shuffled
-        voted.append(told(VoteK(annotations=n, template=TEMPLATE).fit(half)))
-    print(f"\nthe nearest of {n} annotated, of {arguments.pools} halves of {len(half):,} examples")
-    show({"random": np.array(drawn), "VoteK": np.array(voted)}, "random")
+        some = half.select(range(annotations))  # they are shuffled
+        drawn.append(told(KNN(template=TEMPLATE).fit(some)))
+        voted.append(told(VoteK(annotations=annotations, template=TEMPLATE).fit(half)))
+    return {"random": [np.array(drawn)], "VoteK": [np.array(voted)]}
 
 
 def short(pool: Dataset, characters: int) -> Dataset:
@@ -156,28 +166,29 @@ def answers(pool: Dataset) -> list[str]:
     return formats.exchange(pool.with_format("arrow")[:])[1].to_pylist()  # type: ignore[no-any-return]
 
 
-def show(found: dict[str, Floats], *baselines: str) -> None:
+def show(table: Table, *baselines: str) -> None:
     """Print the mean of each, and of its differences to the baselines, with intervals."""
     heads = ["log-probability a token", *(f"over {name}" for name in baselines)]
     print(f"{'':18}" + "".join(f"{head:>28}" for head in heads))
-    for name, scores in found.items():
-        cells = [scores, *(scores - found[baseline] for baseline in baselines)]
+    for name, scores in table.items():
+        cells = [scores]
+        for baseline in baselines:
+            cells.append([a - b for a, b in zip(scores, table[baseline], strict=True)])
         print(f"{name:18}" + "".join(f"{interval(cell):>28}" for cell in cells))
 
 
-def interval(scores: Floats, rounds: int = 2000) -> str:
-    """Return the mean and its 95 % interval, by bootstrap of questions, and of rows before."""
-    rows = np.atleast_2d(scores)
-    rows = rows[:, np.isfinite(rows).all(axis=0)]
+def interval(scores: list[Floats], rounds: int = 2000) -> str:
+    """Return the mean of all seeds and its 95 % interval: questions, and halves, drawn again."""
     rng = np.random.default_rng(0)
-    means = [
-        rows[rng.integers(len(rows), size=len(rows))]
-        .mean(axis=0)[rng.integers(rows.shape[1], size=rows.shape[1])]
-        .mean()
-        for _ in range(rounds)
-    ]
+    means = np.zeros(rounds)
+    for one in map(np.atleast_2d, scores):
+        known = one[:, np.isfinite(one).all(axis=0)]
+        n, q = known.shape
+        for i in range(rounds):
+            halves = known[rng.integers(n, size=n)].mean(axis=0)
+            means[i] += halves[rng.integers(q, size=q)].mean() / len(scores)
     low, high = np.quantile(means, [0.025, 0.975])
-    return f"{rows.mean():.3f} ({low:.3f} to {high:.3f})"
+    return f"{np.mean([np.nanmean(one) for one in scores]):.3f} ({low:.3f} to {high:.3f})"
 
 
 if __name__ == "__main__":

@@ -63,8 +63,11 @@ class UDR(KNN):
     trust : float, optional
         How far the maps are followed, from 0, where they started, to 1, as they were learnt.
         By default that of 0, ¼, ½, ¾ and 1 which makes the true responses likeliest after 3
-        demonstrations, by more than its standard error, for queries of tasks that the maps
-        did not learn from (just of other queries, without tasks).
+        demonstrations, by more than twice the error of its mean, where the maps did not learn.
+    unseen : {'queries', 'tasks'}
+        What the maps will meet, and so what is left out of the learning to choose `trust`:
+        other queries, where they are used in this pool; or other tasks, queries and
+        demonstrations alike, where they are saved for another pool.
     rank_weight : float
         λ of λ L_rank + (1 − λ) L_batch.
     labels : sequence of str, optional
@@ -105,6 +108,7 @@ class UDR(KNN):
     first: Literal["nearest", "prompts", "responses"] = "nearest"
     rounds: int = 3
     trust: float | None = None
+    unseen: Literal["queries", "tasks"] = "queries"
     rank_weight: float = 0.8
     labels: Sequence[str] | None = None
     task: str | None = None
@@ -119,6 +123,10 @@ class UDR(KNN):
             )
         if self.trust is not None and not 0 <= self.trust <= 1:
             raise SettingError(f"{type(self).__name__}: trust={self.trust}; give 0 to 1, or None")
+        if self.unseen == "tasks" and self.task is None:
+            raise SettingError(
+                f"{type(self).__name__}: unseen='tasks', but no task; give the column, task="
+            )
         if min(self.training, self.rounds) < 1 or self.mined < 2:
             raise SettingError(
                 f"{type(self).__name__}: training={self.training}, rounds={self.rounds}, "
@@ -212,20 +220,25 @@ class UDR(KNN):
     def _tried(self, lesson: "_Lesson", learnt: Places, feedback: Feedback) -> float:
         """Return the share of what is learnt that helps most where it was not learnt.
 
-        The queries are parted, by their tasks where there are some. Each part is shown what
-        maps find that were learnt from the other parts, at every share, and the model says
-        how likely that makes the true responses.
+        The pool is parted, by tasks or at random. Queries of each part are shown what maps
+        find that learnt from the other parts, at every share, and the model says how likely
+        that makes the true responses.
         """
-        part = lesson.parts(self.seed)
+        by_task = self.unseen == "tasks"
+        part = lesson.parts(self.seed, by_task=by_task)
         gains = np.full((len(_SHARES), len(lesson.rows)), np.nan)
-        for one in range(_PARTS):
+        for one in np.unique(part):
             left_out = part[lesson.rows] == one
             rows = lesson.rows[left_out]
+            among = part == one if by_task else part >= 0
             maps = fit_maps(feedback.of(part[learnt] != one), self._fitting(), "")
             for tried, share in zip(gains, _SHARES, strict=True):
-                shots = lesson.nearest(rows, _SHOTS, maps.followed(share))
+                shots = lesson.nearest(rows, _SHOTS, maps.followed(share), among)
                 tried[left_out] = self._gains(lesson, rows, shots)
-        return _SHARES[_surest(gains)]
+        tasks = lesson.tasks[lesson.rows]
+        stands_for = np.sqrt(np.bincount(lesson.tasks)[tasks])  # small tasks were drawn more often
+        alike = tasks if by_task else np.arange(len(tasks))
+        return _SHARES[_surest(gains, stands_for, alike)]
 
     def _fitting(self) -> Fitting:
         return Fitting(rank_weight=self.rank_weight, reference=self.reference, seed=self.seed)
@@ -368,38 +381,56 @@ class _Lesson:
         examples = self.stock.examples
         return places[[examples[i].prompt != examples[row].prompt for i in places]]
 
-    def nearest(self, rows: Places, n: int, maps: Maps | None = None) -> list[Places]:
+    def nearest(
+        self,
+        rows: Places,
+        n: int,
+        maps: Maps | None = None,
+        among: npt.NDArray[np.bool_] | None = None,
+    ) -> list[Places]:
         """Return the `n` others nearest to each query, best first: by maps, or by prompts."""
-        asked, points = self.asked[rows], self.asked
+        places = np.arange(len(self.asked)) if among is None else np.flatnonzero(among)
+        asked, points = self.asked[rows], self.asked[places]
         if maps is not None:
-            asked, points = asked @ maps.query, self.shown @ maps.shown
-        everywhere = np.arange(len(points))
+            asked, points = asked @ maps.query, self.shown[places] @ maps.shown
         ranked = _nearest(
-            asked.astype(np.float32), points.astype(np.float32), everywhere, n + self.copies()
+            asked.astype(np.float32), points.astype(np.float32), places, n + self.copies()
         )
-        return [self.others(row, places)[:n] for row, (places, _) in zip(rows, ranked, strict=True)]
+        return [self.others(row, found)[:n] for row, (found, _) in zip(rows, ranked, strict=True)]
 
-    def parts(self, seed: int) -> Places:
-        """Return the part of each example, 0 to `_PARTS`: tasks are whole, if there are so many."""
-        _, group = np.unique(self.tasks, return_inverse=True)
-        if group.max() + 1 < _PARTS:
-            group = np.arange(len(self.tasks))
-        drawn = np.random.default_rng(seed).permutation(group.max() + 1)
-        part: Places = drawn[group] % _PARTS
+    def parts(self, seed: int, *, by_task: bool) -> Places:
+        """Return the part of each example, 0 to 4; by task, all of a task are in one part."""
+        group = self.tasks if by_task else np.arange(len(self.tasks))
+        part: Places = np.random.default_rng(seed).permutation(group.max() + 1)[group] % _PARTS
         return part
 
 
-def _surest(gains: Floats) -> int:
-    """Return which row is best by what it adds to the first, less that mean's standard error.
+def _surest(gains: Floats, weight: Floats, group: Places) -> int:
+    """Return which row is best by what it adds to the first, less twice that mean's error.
 
-    >>> _surest(np.array([[1.0, 2, 3], [1.2, 2.2, 3.2], [0.0, 9, 0]]))
+    What a group (a task) gains is one draw, however many of its queries were asked: the
+    error is that of groups.
+
+    Parameters
+    ----------
+    gains : float64 array of shape (rows, n)
+    weight : float64 array of shape (n,)
+    group : int64 array of shape (n,)
+
+    Examples
+    --------
+    >>> gains = np.array([[1.0, 2, 3], [1.2, 2.2, 3.2], [0.0, 9, 0]])
+    >>> _surest(gains, np.ones(3), np.arange(3))
     1
     """
     known = np.isfinite(gains).all(axis=0)
-    added = gains[:, known] - gains[0, known]
-    if not added.size:
+    if not known.any():
         return 0
-    return int((added.mean(axis=1) - added.std(axis=1) / np.sqrt(added.shape[1])).argmax())
+    added, share = gains[:, known] - gains[0, known], weight[known] / weight[known].sum()
+    mean = added @ share
+    apart = (added - mean[:, None]) * share
+    error = np.sqrt(sum(apart[:, group[known] == one].sum(axis=1) ** 2 for one in np.unique(group)))
+    return int((mean - 2 * error).argmax())
 
 
 def _nearest(
