@@ -91,8 +91,9 @@ def measured(
     found = retrieved(learner, known, held, told, arguments.draws)
     show(found, "random", "KNN")
     n, halves = arguments.annotations, arguments.pools
-    annotated = chosen(concatenate_datasets([known, held]), told, n, halves)
-    print(f"the nearest of {n} annotated, of {halves} halves of {len(pool) // 2:,} examples")
+    others = concatenate_datasets([known, held])
+    annotated = chosen(others, told, n, halves)
+    print(f"the nearest of {n} annotated, of {halves} halves of {len(others) // 2:,} examples")
     show(annotated, "random")
     return found, annotated
 
