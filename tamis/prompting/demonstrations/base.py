@@ -57,6 +57,11 @@ class Stock:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def part(self, places: npt.NDArray[np.int64]) -> "Stock":
+        """Return the examples at these places alone."""
+        some = [self.examples[i] for i in places]
+        return Stock(self.pool, self.rows[places], self.ids[places], some)
+
     def copies(self, queries: Sequence[str]) -> int:
         """Return how many examples have the prompt of a query, at most."""
         return max((self._copies[query] for query in queries), default=0)

@@ -23,8 +23,6 @@ __all__ = ["Feedback", "Fitting", "Maps", "fit_maps"]
 Floats = npt.NDArray[np.float64]
 
 _TEMPERATURE = 0.05  # a cosine over this is the s of the losses
-_HELD_OUT = 0.1
-_SEVERAL = 10  # fewer lists than this are all learnt from
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +41,15 @@ class Maps:
     query: npt.NDArray[np.float32]
     shown: npt.NDArray[np.float32]
     embedder: str
+
+    def followed(self, share: float) -> "Maps":
+        """Return the maps moved back to where they started, `share` of what was learnt kept."""
+        start = np.eye(*self.query.shape), np.eye(*self.shown.shape)
+        query, shown = (
+            ((1 - share) * at + share * to).astype(np.float32)
+            for at, to in zip(start, (self.query, self.shown), strict=True)
+        )
+        return Maps(query, shown, self.embedder)
 
     def save(self, path: str | Path) -> None:
         """Write the arrays and the fingerprint as .npz, without pickle."""
@@ -89,6 +96,10 @@ class Feedback:
     gains: Floats
     group: npt.NDArray[np.int64]
 
+    def of(self, rows: npt.NDArray[np.bool_]) -> "Feedback":
+        """Return that of some queries."""
+        return Feedback(self.queries[rows], self.shown[rows], self.gains[rows], self.group[rows])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fitting:
@@ -120,51 +131,61 @@ class Fitting:
 def fit_maps(feedback: Feedback, how: Fitting, embedder: str) -> Maps:
     """Learn maps from a language model's rankings.
 
-    Every tenth query is held out, and the maps that do best on these are returned: those
-    at the start, where learning does harm.
+    Whether they serve other queries is not looked at here: `UDR` asks the model.
     """
     rng = np.random.default_rng(how.seed)
-    width = feedback.queries.shape[1]
-    weights = _Weights(width, how.rank, rng)
-    rows = rng.permutation(len(feedback.queries))
-    held = rows[: int(len(rows) * _HELD_OUT)] if len(rows) >= _SEVERAL else rows
-    learnt = rows[len(held) :] if len(rows) >= _SEVERAL else rows
-    trial = _lists(feedback, held, how, np.random.default_rng(how.seed))
-    best, least = weights.maps(), _loss(weights, feedback, held, trial, how)
+    weights = _Weights(feedback.queries.shape[1], how.rank, rng)
+    rows = np.arange(len(feedback.queries))
     for _ in range(how.epochs):
-        lists = _lists(feedback, learnt, how, rng)
-        for some in _batches(feedback.group[learnt], how.batch, rng):
-            _step(weights, feedback, learnt[some], lists[some], how)
-        loss = _loss(weights, feedback, held, trial, how)
-        if loss < least:
-            best, least = weights.maps(), loss
-    query, shown = (part.astype(np.float32) for part in best)
+        lists = _lists(feedback, rows, how, rng)
+        for some in _batches(feedback.group, how.batch, rng):
+            _, gradients = _losses(weights, feedback, some, lists[some], how)
+            weights.move(gradients, how.learning_rate)
+    query, shown = (part.astype(np.float32) for part in weights.maps())
     return Maps(query, shown, embedder)
 
 
 class _Weights:
-    """Both maps as a start and a product of two thin matrices, with Adam's moments."""
+    """What is added to where the maps start: two products of thin matrices; Adam's moments.
+
+    A query's vector x becomes x + x·A·B; a demonstration's, [p, r] end to end, p + [p, r]·C·D.
+    B and D are nought at first.
+    """
 
     def __init__(self, width: int, rank: int, rng: np.random.Generator) -> None:
-        self.start = (np.eye(width), np.eye(2 * width, width))
+        self.width = width
         self.thin: list[Floats] = []
-        for start in self.start:
-            left = rng.normal(size=(len(start), rank)) / np.sqrt(len(start))
+        for rows in (width, 2 * width):
+            left = rng.normal(size=(rows, rank)) / np.sqrt(rows)
             self.thin += [left, np.zeros((rank, width))]
         self._moments = [[np.zeros_like(part), np.zeros_like(part)] for part in self.thin]
         self._steps = 0
 
     def maps(self) -> tuple[Floats, Floats]:
         a, b, c, d = self.thin
-        return self.start[0] + a @ b, self.start[1] + c @ d
+        return np.eye(self.width) + a @ b, np.eye(2 * self.width, self.width) + c @ d
 
-    def move(self, gradients: tuple[Floats, Floats], learning_rate: float) -> None:
-        """Take a step of Adam; `gradients` are those of the two whole maps."""
-        self._steps += 1
+    def mapped(self, asked: Floats, shown: Floats) -> tuple[Floats, Floats]:
+        """Return the vectors times the maps, which are never written out."""
         a, b, c, d = self.thin
-        of_query, of_shown = gradients
-        each = [of_query @ b.T, a.T @ of_query, of_shown @ d.T, c.T @ of_shown]
-        for part, gradient, (first, second) in zip(self.thin, each, self._moments, strict=True):
+        return asked + asked @ a @ b, shown[:, : self.width] + shown @ c @ d
+
+    def gradients(
+        self, asked: Floats, shown: Floats, of_asked: Floats, of_shown: Floats
+    ) -> list[Floats]:
+        """Return the loss's gradient by A, B, C, D from that by the mapped vectors."""
+        a, b, c, d = self.thin
+        return [
+            asked.T @ (of_asked @ b.T), (asked @ a).T @ of_asked,
+            shown.T @ (of_shown @ d.T), (shown @ c).T @ of_shown,
+        ]  # fmt: skip
+
+    def move(self, gradients: list[Floats], learning_rate: float) -> None:
+        """Take a step of Adam."""
+        self._steps += 1
+        for part, gradient, (first, second) in zip(
+            self.thin, gradients, self._moments, strict=True
+        ):
             first += 0.1 * (gradient - first)
             second += 0.001 * (gradient**2 - second)
             steady = np.sqrt(second / (1 - 0.999**self._steps)) + 1e-8
@@ -201,39 +222,18 @@ def _batches(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _step(
-    weights: _Weights,
-    feedback: Feedback,
-    rows: npt.NDArray[np.int64],
-    lists: npt.NDArray[np.int64],
-    how: Fitting,
-) -> None:
-    _, gradients = _losses(weights.maps(), feedback, rows, lists, how)
-    weights.move(gradients, how.learning_rate)
-
-
-def _loss(
-    weights: _Weights,
-    feedback: Feedback,
-    rows: npt.NDArray[np.int64],
-    lists: npt.NDArray[np.int64],
-    how: Fitting,
-) -> float:
-    return _losses(weights.maps(), feedback, rows, lists, how)[0]
-
-
 def _losses(
-    maps: tuple[Floats, Floats],
+    weights: _Weights,
     feedback: Feedback,
     rows: npt.NDArray[np.int64],
     lists: npt.NDArray[np.int64],
     how: Fitting,
-) -> tuple[float, tuple[Floats, Floats]]:
-    """Return the loss of a batch, a query's mean, and its gradient by each of the maps."""
+) -> tuple[float, list[Floats]]:
+    """Return the loss of a batch, a query's mean, and its gradients by A, B, C and D."""
     q, length = lists.shape
     asked = feedback.queries[rows]
     shown = feedback.shown[rows[:, None], lists].reshape(q * length, -1)
-    at, there = asked @ maps[0], shown @ maps[1]
+    at, there = weights.mapped(asked, shown)
     similarity = at @ there.T / _TEMPERATURE
     own = (np.arange(q)[:, None], np.arange(q * length).reshape(q, length))
     gains = feedback.gains[rows[:, None], lists]
@@ -244,4 +244,4 @@ def _losses(
     gradient[own] += how.rank_weight * share * pull
     gradient /= _TEMPERATURE
     loss = how.rank_weight * share * ranked + (1 - how.rank_weight) * batch
-    return loss, (asked.T @ (gradient @ there), shown.T @ (gradient.T @ at))
+    return loss, weights.gradients(asked, shown, gradient @ there, gradient.T @ at)

@@ -43,7 +43,9 @@ class VoteK(KNN):
     annotations : int
         How many to choose; all, where the pool has no more.
     neighbours : int
-        Each example votes for so many of its nearest.
+        Each example votes for so many of its nearest. 150 is for pools of thousands: where it
+        is a large part of the pool, the first few chosen have spoken for everyone, and the
+        others cover it no better than a random draw. There, give about pool / annotations.
     rho : float
         What a vote loses with each of the voter's neighbours that is chosen already.
     lm : LanguageModel or str, optional

@@ -33,6 +33,16 @@ def test_no_more_are_chosen_than_there_are():
     assert VoteK(embedder=Numbers()).choose(line(1)).tolist() == [0]
 
 
+def test_votes_that_reach_one_crowd_leave_none_out():
+    # Ten crowds of thirty on a circle, 12 to choose. A vote for 300 / 12 = 25 others stays in
+    # its own crowd, and every crowd has one chosen, where a random draw misses three.
+    rng = np.random.default_rng(0)
+    angles = np.repeat(np.arange(10), 30) * 2 * np.pi / 10 + rng.uniform(-0.02, 0.02, size=300)
+    pool = examples(*[(f"{np.cos(a):.6f} {np.sin(a):.6f}", "x") for a in angles])
+    chosen = VoteK(embedder=Numbers(), annotations=12, neighbours=25).choose(pool)
+    assert set(chosen // 30) == set(range(10))
+
+
 def confident_of(known):
     """Sure of its answers to prompts whose number is in `known`."""
 
