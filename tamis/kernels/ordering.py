@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Keys", "New", "blocks", "descending", "id_keys", "order_of", "ordered", "parts"]
+__all__ = ["KeysOf", "New", "blocks", "descending", "id_keys", "order_of", "ordered", "parts"]
 
 New = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
-Keys = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
+KeysOf = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
 
 _ROWS = 2**17
 _SAMPLED = 32  # rows a part
 
 
 def ordered(
-    wanted: npt.NDArray[np.bool_], keys: Keys, new: New = np.zeros
+    wanted: npt.NDArray[np.bool_], keys: KeysOf, new: New = np.zeros
 ) -> npt.NDArray[np.int64]:
     """Return the positions of the rows that are wanted, by their keys, equal ones as they stand.
 
@@ -49,7 +49,7 @@ def ordered(
 
 
 def parts(
-    wanted: npt.NDArray[np.bool_], keys: Keys, new: New = np.zeros
+    wanted: npt.NDArray[np.bool_], keys: KeysOf, new: New = np.zeros
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]]:
     """Yield the wanted rows in parts, of which each one's keys are above those of the last.
 
@@ -145,7 +145,7 @@ def _wanted(wanted: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.int64]]:
         yield rows.start + np.flatnonzero(wanted[rows])
 
 
-def _bounds(wanted: npt.NDArray[np.bool_], keys: Keys, count: int) -> npt.NDArray[np.uint64]:
+def _bounds(wanted: npt.NDArray[np.bool_], keys: KeysOf, count: int) -> npt.NDArray[np.uint64]:
     """Return the first key of every part but the first, from a sample: (columns, parts − 1)."""
     wide = -(-count // _ROWS)
     step = max(1, count // (wide * _SAMPLED))
