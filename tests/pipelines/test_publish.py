@@ -108,7 +108,7 @@ def test_a_second_push_changes_nothing(hub, run):
 def test_another_run_changes_what_differs_and_leaves_other_files_alone(hub, run, tmp_path):
     tamis.push_to_hub(run, NAME, shard_bytes=2000)
     hub.write(NAME, **{"LICENSE": b"mine", "data/extra.parquet": b"mine too"})
-    again = ran(RECIPE.format(pool=tmp_path / "pool.jsonl").replace("40", "3"))
+    again = ran(RECIPE.replace("40", "3").format(pool=tmp_path / "pool.jsonl"))
     tamis.push_to_hub(again, NAME)
     assert set(hub.files(NAME)) == {
         "README.md", "LICENSE", "data/extra.parquet", "data/train-00000-of-00001.parquet",
@@ -185,7 +185,7 @@ def test_a_split_holds_the_same_rows_whatever_else_is_pushed(hub, run, tmp_path)
     assert columns[:2] == ["prompt", "completion"]  # as TRL's SFTTrainer takes it
     assert sorted(train + test) == sorted(run.dataset["tamis_id"][:])
     assert 3 <= len(test) <= 21
-    fewer = ran(RECIPE.format(pool=tmp_path / "pool.jsonl").replace("40", "20"))
+    fewer = ran(RECIPE.replace("40", "20").format(pool=tmp_path / "pool.jsonl"))
     tamis.push_to_hub(fewer, "me/fewer", test=0.3)
     again = read_back(hub, tmp_path, said, "me/fewer")
     assert set(again["test"][1]) <= set(test)
@@ -272,7 +272,7 @@ def test_a_row_s_own_licence_comes_before_that_of_its_source(tmp_path):
     rows = [{"prompt": "say it", "completion": f"it is {n}", "source": "alpaca",
              "license": ("MIT", None)[n % 2]} for n in range(4)]  # fmt: skip
     pool.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = ran(RECIPE.format(pool=pool).replace("40", "4"))
+    done = ran(RECIPE.replace("40", "4").format(pool=pool))
     where = tmp_path / "out.parquet"
     assert export_run(done, str(where), allow=["mit"]).left_out == 2
     assert set(tamis.load(where)["tamis_licence"][:]) == {"mit"}
