@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from tamis.kernels.minhash import jaccard
-from tamis.kernels.ordering import New, blocks, order_of, parts
+from tamis.kernels.ordering import New, blocks, order_of, parts, runs
 
 __all__ = ["buckets", "components", "first_of_equals", "leaders", "shared"]
 
@@ -59,9 +59,7 @@ def first_of_equals(
         rank[order[places]] = np.arange(places.start, places.stop)
     for rows, values in parts(np.ones(n, bool), lambda rows: keys[rows].T, new):
         within = order_of(np.vstack([values, rank[rows]]))
-        values = values[:, within]
-        starts = np.flatnonzero(np.r_[True, (values[:, 1:] != values[:, :-1]).any(axis=0)])
-        sizes = np.diff(np.r_[starts, len(rows)])
+        starts, sizes = runs(values[:, within])
         first[rows[within]] = np.repeat(rows[within[starts]], sizes)
     return first
 

@@ -9,7 +9,7 @@ splitmix64's, Steele et al. 2014).
 import numpy as np
 import numpy.typing as npt
 
-from tamis.kernels.ordering import New, blocks, id_keys, order_of, parts
+from tamis.kernels.ordering import New, blocks, id_keys, order_of, parts, runs
 
 __all__ = ["copy_numbers", "gumbels", "id_order", "uniforms"]
 
@@ -75,9 +75,7 @@ def copy_numbers(ids: npt.NDArray[np.void], new: New = np.zeros) -> npt.NDArray[
     everyone = np.ones(len(ids), bool)
     for rows, keys in parts(everyone, lambda rows: id_keys(ids[rows]), new):
         order = order_of(keys)
-        ordered = keys[:, order]
-        starts = np.flatnonzero(np.r_[True, (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)])
-        sizes = np.diff(np.r_[starts, len(rows)])
+        starts, sizes = runs(keys[:, order])
         numbers[rows[order]] = np.arange(len(rows)) - np.repeat(starts, sizes)
     return numbers
 

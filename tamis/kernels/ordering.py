@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["KeysOf", "New", "blocks", "descending", "id_keys", "order_of", "ordered", "parts"]
+__all__ = [
+    "KeysOf",
+    "New",
+    "blocks",
+    "descending",
+    "id_keys",
+    "order_of",
+    "ordered",
+    "parts",
+    "runs",
+]
 
 New = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
 KeysOf = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
@@ -115,6 +125,19 @@ def order_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     rows = order[places]
     order[places] = rows[np.lexsort((rows, *(column[rows] for column in reversed(telling))))]
     return order
+
+
+def runs(
+    keys: npt.NDArray[np.uint64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where each run of equal keys starts, and its length; keys in order, one at least.
+
+    >>> starts, lengths = runs(np.array([[1, 1, 2], [7, 7, 7]], np.uint64))
+    >>> starts.tolist(), lengths.tolist()
+    ([0, 2], [2, 1])
+    """
+    starts = np.flatnonzero(np.r_[True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)])
+    return starts, np.diff(np.r_[starts, keys.shape[1]])
 
 
 def descending(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
