@@ -14,6 +14,7 @@ kept, and the page is written from all that is kept. The sizes below are what tw
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -23,11 +24,10 @@ from benchmarks.common import CACHE
 from benchmarks.questions import QUESTIONS, Question
 from benchmarks.results import machine
 from tamis.data.ids import example_ids, id_texts
-from tamis.errors import TamisError
 from tamis.models.proxies import TunedLM
 from tamis.pipelines.compare import designed
-from tamis.pipelines.results import Comparison, Failure
-from tamis.pipelines.trials import run_trial
+from tamis.pipelines.results import Comparison
+from tamis.pipelines.tried import tried
 from tamis.pipelines.verdicts import concluded
 
 PAGE = Path(__file__).parents[1] / "docs" / "findings.md"
@@ -98,7 +98,7 @@ def _in_short(section: str) -> str:
 
 
 def _compared(question: Question, only: list[str] | None) -> Comparison:
-    """Do as `tamis.compare` does, without Prefect's server: a trial a line."""
+    """Do as `tamis.compare` does, without Prefect's server; trials are named as they end."""
     design = designed(
         question.pool,
         question.target,
@@ -109,17 +109,11 @@ def _compared(question: Question, only: list[str] | None) -> Comparison:
         lent={"lm": "bundled", "embedder": "bundled", "judge": "bundled"},
         **question.budget,
     )
-    trials, failures = [], []
-    for turn in design.turns:
-        if only and turn.method in design.methods and turn.method not in only:
-            continue
-        try:
-            trials.append(run_trial(turn, design.bench))
-            print(f"{turn}: {trials[-1].loss:.3f}", flush=True)
-        except TamisError as error:
-            amount = turn.amount
-            failures.append(Failure(turn.method, turn.seed, amount.count, amount.unit, str(error)))
-    return concluded("findings", design, trials, failures)
+    if only:
+        left_out = {*design.methods} - {*only}
+        turns = [turn for turn in design.turns if turn.method not in left_out]
+        design = replace(design, turns=turns)
+    return concluded("findings", design, *tried(design, told=lambda turn: print(turn, flush=True)))
 
 
 def _section(question: Question, found: Comparison, only: list[str] | None) -> str:

@@ -7,10 +7,14 @@ from tamis.models.proxies import Losses
 
 
 class WordCounts:
-    """A unigram model with one count for every word it may meet; `trainings` are counted."""
+    """A unigram model with one count for every word it may meet; `trainings` are counted.
 
-    def __init__(self, vocabulary=200, fails_at=()):
+    `together` of them run at once.
+    """
+
+    def __init__(self, vocabulary=200, fails_at=(), together=1):
         self.vocabulary, self.fails_at, self.trainings = vocabulary, fails_at, 0
+        self.together = together
 
     @property
     def fingerprint(self):

@@ -22,7 +22,8 @@ from tamis.models.proxies import Proxy, TunedLM
 from tamis.pipelines import comparisons, runs
 from tamis.pipelines.compare import BASELINE, HELD_OUT, Design, Methods, designed
 from tamis.pipelines.results import Comparison, Failure
-from tamis.pipelines.trials import UNTRAINED, Trial, Turn, run_trial
+from tamis.pipelines.trials import UNTRAINED, Bench, Trial, Turn, make_pick, run_trial
+from tamis.pipelines.tried import tried
 from tamis.pipelines.verdicts import concluded
 
 __all__ = ["compare", "run_trials"]
@@ -156,22 +157,24 @@ def run_trials(
     RunError
         If every random draw failed.
     """
-    trials, failures = [], []
-    bench = design.bench
-    ahead = [turn for turn in design.turns if not turn.path(bench).exists()]
-    bar = progress_bar(
-        total=sum(_size(turn) for turn in ahead), desc="comparing", unit=" rows",
-        progress=progress,
-    )  # fmt: skip
-    with bar:
-        for turn in design.turns:
-            done = turn.path(bench).exists()
-            bar.set_postfix_str(str(turn))
-            try:
-                trials.append(_tried(turn, design, done, workers))
-            except Exception as error:
-                failures.append(_failure(turn, error))
-            bar.update(0 if done else _size(turn))
+    ahead = {turn: _size(turn) for turn in design.turns if not turn.path(design.bench).exists()}
+
+    def picked(turn: Turn, bench: Bench) -> None:
+        if turn in ahead and turn.make is not None:
+            once = pick if turn.pick_path(bench).exists() else pick.with_options(refresh_cache=True)
+            once(turn.pick_key(bench), f"pick: {turn}", quote((turn, bench)), workers)
+
+    def trained(turn: Turn, bench: Bench) -> Trial:
+        once = trial.with_options(refresh_cache=True) if turn in ahead else trial
+        once(turn.key(bench), str(turn), quote((turn, bench)))
+        return run_trial(turn, bench, progress=False)  # reads what the task wrote
+
+    with progress_bar(
+        total=sum(ahead.values()), desc="comparing", unit=" rows", progress=progress
+    ) as bar:
+        trials, failures = tried(
+            design, pick=picked, train=trained, told=lambda turn: bar.update(ahead.get(turn, 0))
+        )
     _check_draws(trials, failures)
     comparison = concluded(comparison_id, design, trials, failures)
     comparisons.write(comparison)
@@ -179,10 +182,19 @@ def run_trials(
     return comparison
 
 
-def _tried(turn: Turn, design: Design, done: bool, workers: int) -> Trial:
-    once = trial if done else trial.with_options(refresh_cache=True)
-    once(turn.key(design.bench), str(turn), quote((turn, design)), workers)
-    return run_trial(turn, design.bench, progress=False)  # reads what the task wrote
+@task(
+    name="pick",
+    task_run_name="{name}",
+    cache_key_fn=lambda _, inputs: f"tamis-pick-{inputs['key']}",
+    result_serializer="json",
+    persist_result=True,
+)
+def pick(key: str, name: str, given: Any, workers: int) -> dict[str, float]:  # noqa: ANN401
+    """Let a method pick; return what it took."""
+    turn, bench = given
+    with quiet(), using(LocalEngine(workers=workers)):
+        done = make_pick(turn, bench)
+    return {"rows": len(done.positions), "seconds": done.seconds}
 
 
 @task(
@@ -192,27 +204,17 @@ def _tried(turn: Turn, design: Design, done: bool, workers: int) -> Trial:
     result_serializer="json",
     persist_result=True,
 )
-def trial(key: str, name: str, given: Any, workers: int) -> dict[str, float]:  # noqa: ANN401
-    """Do one trial; return its loss and what it took."""
-    turn, design = given
-    with quiet(), using(LocalEngine(workers=workers)):
-        done = run_trial(turn, design.bench)
-    return {
-        "loss": done.loss,
-        "rows": done.rows,
-        "select_seconds": done.select_seconds,
-        "train_seconds": done.train_seconds,
-    }
+def trial(key: str, name: str, given: Any) -> dict[str, float]:  # noqa: ANN401
+    """Train on what was picked; return the loss and what it took."""
+    turn, bench = given
+    with quiet():
+        done = run_trial(turn, bench)
+    return {"loss": done.loss, "rows": done.rows, "seconds": done.train_seconds}
 
 
 def _size(turn: Turn) -> int:
     """How much a trial weighs: what is trained on, in rows or tokens."""
     return turn.amount.count + 1
-
-
-def _failure(turn: Turn, error: Exception) -> Failure:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return Failure(turn.method, turn.seed, turn.amount.count, turn.amount.unit, reason)
 
 
 def _check_draws(trials: Sequence[Trial], failures: Sequence[Failure]) -> None:

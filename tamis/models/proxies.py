@@ -5,6 +5,7 @@ chosen. What a model learns of a row is its response, given its prompt; where th
 examples have no responses, the whole text of rows and examples counts.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tamis.models.transformers import TransformersLM
 
 __all__ = ["Losses", "Proxy", "Task", "Trained", "TunedLM"]
+
+_STATE = 2**30  # bytes: what models that are trained side by side may hold of weights and moments
 
 
 class Losses(NamedTuple):
@@ -76,6 +79,11 @@ class Proxy(Protocol):
         """Changes whenever a figure could: with the model, and with how it is trained."""
         ...
 
+    @property
+    def together(self) -> int:
+        """How many trainings are best run at once, each in a thread."""
+        ...
+
     def tokens(self, rows: Dataset) -> npt.NDArray[np.int64]:
         """Return how many tokens each row has, prompt and response together."""
         ...
@@ -112,6 +120,14 @@ class TunedLM:
         """Of the model, and of how it is tuned."""
         return digest(self._model.fingerprint, self.epochs, self.learning_rate, self.lora)
 
+    @property
+    def together(self) -> int:
+        """One for each core while the model is small, on a CPU: products so small share badly."""
+        if self._model.module.device.type != "cpu":
+            return 1
+        state = 16 * int(self._model.module.num_parameters())
+        return max(1, min(os.cpu_count() or 1, _STATE // state))
+
     def tokens(self, rows: Dataset) -> npt.NDArray[np.int64]:
         """Return how many tokens each row has, prompt and response together."""
         texts = formats.fields(rows.with_format("arrow")[:]).text.to_pylist()
@@ -126,19 +142,20 @@ class TunedLM:
         ModelError
             If the loss is no longer a number.
         """
-        from tamis.models.tuning import tune
+        from tamis.models.tuning import on_cores, tune
 
         if not len(rows):
             return _Reader(self._model)
-        tuned = tune(
-            self._model,
-            *_exchanges(self._model, rows, whole),
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            lora=self.lora,
-            seed=seed,
-            progress=progress,
-        )
+        with on_cores(max(1, (os.cpu_count() or 1) // self.together)):
+            tuned = tune(
+                self._model,
+                *_exchanges(self._model, rows, whole),
+                epochs=self.epochs,
+                learning_rate=self.learning_rate,
+                lora=self.lora,
+                seed=seed,
+                progress=progress,
+            )
         return _Reader(tuned)
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tamis.data.progress import progress_bar
 from tamis.errors import DataError, MissingExtraError, ModelError, SettingError
 from tamis.kernels.draws import uniforms
+from tamis.kernels.threads import end_if_asked
 from tamis.models.base import LanguageModel, Prompt
 from tamis.models.fingerprint import digest, seed_of
 from tamis.models.lora import learner
@@ -26,7 +27,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("transformers", "models") from error
 
-__all__ = ["Tuning", "trainable", "training", "tune", "usual_rate"]
+__all__ = ["Tuning", "on_cores", "trainable", "training", "tune", "usual_rate"]
 
 _WARM_UP = 0.05  # of the steps
 
@@ -177,6 +178,7 @@ class Tuning:
         )  # fmt: skip
         with training(self.lm):
             for batch in bar:
+                end_if_asked()
                 self._step(batch)
                 bar.set_postfix(loss=f"{self.losses[-1]:.3f}", refresh=False)
 
@@ -211,6 +213,17 @@ class Tuning:
 def usual_rate(lm: TransformersLM, lora: int | None) -> float:
     """Return the learning rate that is used where none is given."""
     return (0.256 if lora is None else 1.28) / int(lm.module.config.hidden_size)
+
+
+@contextmanager
+def on_cores(cores: int) -> Iterator[None]:
+    """Let torch use so many cores inside the `with`, for what this thread does on a CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

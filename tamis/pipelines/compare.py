@@ -55,7 +55,7 @@ class Design:
     ----------
     bench : Bench
     turns : list of Turn
-        In the order in which they are done: the cheap first.
+        What is tried: nothing, draws and methods by budget, the whole pool.
     methods : list of str
         What is compared with the draws, in the order given.
     leakage : Leakage

@@ -30,7 +30,17 @@ from tamis.models.proxies import Proxy, Task
 from tamis.pipelines.steps import code_digest
 from tamis.selectors.base import Selector
 
-__all__ = ["UNTRAINED", "WHOLE", "Amount", "Bench", "Pick", "Trial", "Turn", "run_trial"]
+__all__ = [
+    "UNTRAINED",
+    "WHOLE",
+    "Amount",
+    "Bench",
+    "Pick",
+    "Trial",
+    "Turn",
+    "make_pick",
+    "run_trial",
+]
 
 UNTRAINED, WHOLE = "untrained", "whole pool"
 
@@ -110,6 +120,10 @@ class Turn:
         how = self.method if self.selector is None else self.selector.name
         settings = None if self.selector is None else self.selector.settings()
         return digest(code_digest(), bench.pool_key, how, settings, str(self.amount))
+
+    def pick_path(self, bench: Bench) -> Path:
+        """Return where the pick lies once it is made."""
+        return home() / "picks" / f"{self.pick_key(bench)}.parquet"
 
     def key(self, bench: Bench) -> str:
         """Tell what is found."""
@@ -194,7 +208,7 @@ def run_trial(turn: Turn, bench: Bench, *, progress: bool = True) -> Trial:
         If the method fails, or the proxy's loss is no number.
     """
     path = turn.path(bench)
-    pick = _pick(turn, bench)
+    pick = make_pick(turn, bench)
     if path.exists():
         return _read(path, turn, pick)
     rows = bench.pool.select(pick.positions)
@@ -225,11 +239,12 @@ def run_trial(turn: Turn, bench: Bench, *, progress: bool = True) -> Trial:
     return trial
 
 
-def _pick(turn: Turn, bench: Bench) -> Pick:
+def make_pick(turn: Turn, bench: Bench) -> Pick:
+    """Pick; what is picked already is read."""
     if turn.selector is None:
         everything = np.arange(len(bench.pool) if turn.method == WHOLE else 0)
         return Pick(everything, 0.0, 0, 0)
-    path = home() / "picks" / f"{turn.pick_key(bench)}.parquet"
+    path = turn.pick_path(bench)
     if not path.exists():
         started = time.perf_counter()
         with counting() as account:

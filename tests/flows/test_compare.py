@@ -1,5 +1,7 @@
 """A comparison as a flow, on a real Prefect server that the tests start."""
 
+import threading
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -58,19 +60,37 @@ def test_begun_again_or_with_one_more_method_it_repeats_nothing():
     assert third.results[1].loss == first.results[1].loss
 
 
-def test_a_comparison_that_was_stopped_goes_on_where_it_was():
+def test_trainings_run_side_by_side_and_the_table_is_the_same(monkeypatch, tmp_path):
+    class Meets(WordCounts):
+        meeting = threading.Barrier(2, timeout=60)  # breaks unless two are there at once
+
+        def trained(self, rows, **how):
+            self.meeting.wait()
+            return super().trained(rows, **how)
+
+    one = compare(proxy=WordCounts(fails_at=(2,)))
+    monkeypatch.setenv("TAMIS_HOME", str(tmp_path / "another"))
+    two = compare(proxy=Meets(fails_at=(2,), together=2))
+    assert [(r.loss, r.gain, r.verdict) for r in two.results] == [
+        (r.loss, r.gain, r.verdict) for r in one.results
+    ]
+    assert two.failures == one.failures
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_comparison_that_was_stopped_goes_on_where_it_was(together):
     class Stops(WordCounts):
         def trained(self, rows, **how):
-            if self.trainings == 3:
+            if self.trainings >= 3:
                 raise KeyboardInterrupt
             return super().trained(rows, **how)
 
-    stopping = Stops()
+    stopping = Stops(together=together)
     with pytest.raises(KeyboardInterrupt):
         compare(proxy=stopping)
     proxy = WordCounts()
     resumed = compare(proxy=proxy)
-    assert proxy.trainings == 6 - 3
+    assert proxy.trainings == 6 - stopping.trainings
     assert resumed.results == comparisons.find(resumed.id).results
 
 

@@ -1,0 +1,45 @@
+"""Work side by side: order, context, and how it ends."""
+
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from tamis.kernels.threads import end_if_asked, side_by_side
+
+_word: ContextVar[str] = ContextVar("word", default="none")
+
+
+@pytest.mark.parametrize("together", [1, 2, 7])
+def test_results_come_in_order_and_see_the_callers_context(together):
+    reset = _word.set("said")
+    found = side_by_side(lambda i: (i * i, _word.get()), range(20), together)
+    _word.reset(reset)
+    assert found == [(i * i, "said") for i in range(20)]
+
+
+def test_as_many_work_at_once_as_was_said():
+    meeting = threading.Barrier(3, timeout=30)  # breaks unless three are there at once
+    side_by_side(lambda _: meeting.wait(), range(9), 3)
+
+
+def test_when_one_fails_those_at_work_end_and_no_other_begins():
+    begun = []
+    failed = threading.Event()
+
+    def work(i):
+        begun.append(i)
+        if i == 0:
+            failed.set()
+            raise ValueError("the first")
+        failed.wait()
+        while True:
+            end_if_asked()
+
+    with pytest.raises(ValueError, match="the first"):
+        side_by_side(work, range(50), 2)
+    assert len(begun) < 50
+
+
+def test_nobody_is_asked_to_end_elsewhere():
+    end_if_asked()
