@@ -139,16 +139,7 @@ def _domains(data: Path) -> Iterator[Question]:
 def _salad(data: Path) -> Iterator[Question]:
     """Of every other row, prompt and answer keep their words but not the order of them."""
     rows = _short(_alpaca(data), 600).select_columns(["instruction", "input", "output"])
-    chosen = Random(seed=7).select(rows, 1700, progress=False).indices
-    rows, others = rows.select(sorted(chosen[:1200])), rows.select(sorted(chosen[1200:]))
-    mixed = np.random.default_rng(0).random(len(rows)) < 0.5
-
-    def stirred(row: dict[str, str], number: int) -> dict[str, str]:
-        draw = np.random.default_rng(number)
-        return {name: " ".join(draw.permutation(text.split())) for name, text in row.items()}
-
-    salad = rows.select(np.flatnonzero(mixed)).map(stirred, with_indices=True)
-    pool = concatenate_datasets([rows.select(np.flatnonzero(~mixed)), salad])
+    pool, salad, _ = _stirred(rows, 1200, 500)
     what = "(d) Alpaca's instructions, every other row's words shuffled, for"
     yield Question(
         f"{what} tasks that people wrote: 200 of 1,200 rows",
@@ -159,16 +150,32 @@ def _salad(data: Path) -> Iterator[Question]:
         {"k": 200, "seeds": 1, "draws": 8},
         bad=salad,
     )
-    yield Question(
-        f"{what} other rows of Alpaca: 500 of 1,200 rows",
-        pool,
-        _people(data),
-        AGAINST_SALAD,
-        SLOW,
-        {"k": 500, "seeds": 1, "draws": 12, "held_out": 500},
-        test=others,
-        bad=salad,
-    )
+    for n, k, draws in ((1200, 500, 12), (2400, 1000, 16)):
+        pool, salad, others = _stirred(rows, n, 500)
+        yield Question(
+            f"{what} other rows of Alpaca: {k:,} of {n:,} rows",
+            pool,
+            _people(data),
+            AGAINST_SALAD,
+            SLOW,
+            {"k": k, "seeds": 1, "draws": draws, "held_out": 500},
+            test=others,
+            bad=salad,
+        )
+
+
+def _stirred(rows: Dataset, n: int, held: int) -> tuple[Dataset, Dataset, Dataset]:
+    """Return a pool of `n` rows of which every other is salad, that salad, and `held` others."""
+    chosen = Random(seed=7).select(rows, n + held, progress=False).indices
+    rows, others = rows.select(sorted(chosen[:n])), rows.select(sorted(chosen[n:]))
+    mixed = np.random.default_rng(0).random(len(rows)) < 0.5
+
+    def stirred(row: dict[str, str], number: int) -> dict[str, str]:
+        draw = np.random.default_rng(number)
+        return {name: " ".join(draw.permutation(text.split())) for name, text in row.items()}
+
+    salad = rows.select(np.flatnonzero(mixed)).map(stirred, with_indices=True)
+    return concatenate_datasets([rows.select(np.flatnonzero(~mixed)), salad]), salad, others
 
 
 def _alpaca(data: Path) -> Dataset:

@@ -31,6 +31,7 @@ __all__ = ["TransformersEmbedder", "TransformersLM", "no_bar"]
 
 Floats = npt.NDArray[np.float32]
 
+_DECODED = 4  # times as many are held while a CPU writes: a step reads all weights for one token
 _NO_LIMIT = 2**20  # tokens: a context that a configuration does not state
 
 
@@ -50,8 +51,8 @@ class TransformersLM:
         are rounded to 8 bits, which larger models take half the time for; for scoring and
         generating, not for training (see `tamis.models.int8`).
     batch_tokens : int, optional
-        Tokens run together; default 1024 on a CPU, 16384 on a GPU. Never changes a score
-        by more than rounding.
+        Tokens run together; default 1024 on a CPU, 16384 on a GPU. A CPU that writes answers
+        holds four times as many. Never changes a score by more than rounding.
     **options
         For `AutoModelForCausalLM.from_pretrained` (`revision`, `quantization_config`,
         `trust_remote_code`, …).
@@ -154,10 +155,9 @@ class TransformersLM:
             n,
             seed,
         )
+        held = self.batch_tokens * (_DECODED if self.module.device.type == "cpu" else 1)
         with self._turn, self._explained_memory():
-            return generate(
-                self.module, self._reader, prompts, how, self.context, self.batch_tokens
-            )
+            return generate(self.module, self._reader, prompts, how, self.context, held)
 
     def hidden_states(self, texts: Sequence[str]) -> list[Floats]:
         """Return, for each text, the last layer's state at each of its tokens: (t, hidden).
