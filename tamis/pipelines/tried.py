@@ -18,16 +18,12 @@ __all__ = ["tried"]
 Found = TypeVar("Found")
 
 
-def _nobody(turn: Turn) -> None:
-    """Nobody asked."""
-
-
 def tried(
     design: Design,
     *,
     pick: Callable[[Turn, Bench], object] = make_pick,
     train: Callable[[Turn, Bench], Trial] = run_trial,
-    told: Callable[[Turn], None] = _nobody,
+    told: Callable[[Turn], object] = lambda _: None,
 ) -> tuple[list[Trial], list[Failure]]:
     """Do every trial of a design; return those that ended well and those that failed, in its order.
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -35,6 +37,15 @@ def wanted(n=40, seed=1):
     return Dataset.from_dict({"text": texts(np.random.default_rng(seed), n, 100, 160)})
 
 
+class Two(Selector):
+    name = "two"
+
+    def _select(self, pool, k):
+        reasons = np.full(len(pool), "not", object)
+        reasons[:2] = KEPT
+        return Selection([0, 1], np.ones(len(pool)), reasons, pa_table(np.ones(len(pool))))
+
+
 def compared(pool, target, methods, **given):
     proxy = given.pop("proxy", None) or WordCounts()
     design = designed(pool, target, methods, proxy=proxy, **({"k": 30} | given))
@@ -57,6 +68,18 @@ def test_what_resembles_the_target_trains_better_and_it_says_so():
     assert result.tokens == 360
     assert result.rows_scored == 3 * 240  # it draws anew under each seed
     assert "dsir" in str(found)
+
+
+def test_a_pick_that_seeds_share_costs_what_it_took_when_it_was_made():
+    design = designed(mixed(), wanted(), {"two": Two()}, proxy=WordCounts(), k=30)
+    trials = [run_trial(turn, design.bench) for turn in design.turns]
+    took = iter([(9.0, 500), (0.5, 0), (0.25, 0)])  # the others read what the first computed
+    for i, trial in enumerate(trials):
+        if trial.method == "two":
+            seconds, tokens = next(took)
+            trials[i] = replace(trial, select_seconds=seconds, tokens_read=tokens)
+    result = verdict(concluded("c", design, trials), "two")
+    assert (result.select_seconds, result.tokens_read) == (9.0, 500)
 
 
 def test_the_opposite_of_the_target_is_worse():
@@ -236,14 +259,6 @@ def test_a_method_that_fails_under_one_seed_is_named_and_the_rest_stands():
 
 
 def test_fewer_rows_than_asked_for_are_said():
-    class Two(Selector):
-        name = "two"
-
-        def _select(self, pool, k):
-            reasons = np.full(len(pool), "not", object)
-            reasons[:2] = KEPT
-            return Selection([0, 1], np.ones(len(pool)), reasons, pa_table(np.ones(len(pool))))
-
     found = compared(mixed(), wanted(), {"two": Two()})
     assert any("two picked 2 rows where 30 were asked for" in note for note in found.notes)
 
