@@ -24,6 +24,7 @@ from datasets import Dataset
 from tamis.data.files import home, written_aside
 from tamis.data.ids import example_ids
 from tamis.errors import ModelError
+from tamis.kernels.threads import give_back
 from tamis.models.account import counting
 from tamis.models.fingerprint import digest
 from tamis.models.proxies import Proxy, Task
@@ -236,6 +237,8 @@ def run_trial(turn: Turn, bench: Bench, *, progress: bool = True) -> Trial:
         pick.tokens_read,
     )
     _write(trial, path)
+    del trained
+    give_back()
     return trial
 
 

@@ -1,11 +1,14 @@
 """Work side by side: order, context, and how it ends."""
 
+import os
+import sys
 import threading
 from contextvars import ContextVar
+from pathlib import Path
 
 import pytest
 
-from tamis.kernels.threads import end_if_asked, side_by_side
+from tamis.kernels.threads import end_if_asked, give_back, side_by_side
 
 _word: ContextVar[str] = ContextVar("word", default="none")
 
@@ -43,3 +46,17 @@ def test_when_one_fails_those_at_work_end_and_no_other_begins():
 
 def test_nobody_is_asked_to_end_elsewhere():
     end_if_asked()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_that_was_freed_goes_back():
+    def held():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    pieces = [b"x" * (100_000 + i) for i in range(2000)]  # too small to be mapped one by one
+    pin = pieces[-1]  # at the top of the heap: what lies below cannot be cut off
+    before = held()
+    del pieces
+    give_back()
+    assert len(pin)
+    assert before - held() > 150_000_000
