@@ -45,6 +45,8 @@ __all__ = ["CARDS", "curate", "run"]
 CARDS = "tamis-cards"
 """The limit on steps that use a model at once: as many as there are cards, if it was set."""
 
+_LEASE_SECONDS = 60  # the shortest that the server grants; 300 if nothing is said
+
 
 def run(
     recipe: str | Path | Recipe,
@@ -120,11 +122,14 @@ def _worth_another_try(task: object, task_run: object, state: Any) -> bool:  # n
 
 @contextmanager
 def _card(step: PlannedStep) -> Iterator[None]:
-    """Hold one of the cards while a step uses a model; without a limit there is always one."""
-    if not step.uses_models:
+    """Hold one of the cards while a step uses a model; without a limit there is always one.
+
+    Held for a minute, again and again: so long is a card missed that a killed step held.
+    """
+    if not step.selector.asks_models:
         yield
         return
-    with concurrency(CARDS):
+    with concurrency(CARDS, lease_duration=_LEASE_SECONDS):
         yield
 
 

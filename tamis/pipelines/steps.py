@@ -9,7 +9,7 @@ this run, in a resumed one, or in another.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -28,9 +28,6 @@ from tamis.selectors.base import Budget, Selector
 from tamis.selectors.selection import Selection
 
 __all__ = ["Outcome", "PlannedStep", "given", "planned_steps", "run_step"]
-
-MODELS = frozenset({"lm", "embedder", "judge", "complexity", "quality"})
-"""Settings that name a model."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,6 @@ class PlannedStep:
     def done(self) -> bool:
         """Whether the step's result is there."""
         return self.path.exists()
-
-    @property
-    def uses_models(self) -> bool:
-        """Whether the method asks a model, and so may want a card to itself."""
-        return any(setting.name in MODELS for setting in fields(self.selector))
 
     @cached_property
     def selection(self) -> Selection:

@@ -28,6 +28,9 @@ __all__ = ["Budget", "Scorer", "Selector", "recorded_data"]
 
 Budget = int | float | None
 
+_MODELS = frozenset({"lm", "embedder", "judge", "complexity", "quality"})
+"""Settings that name a model."""
+
 
 @dataclass(kw_only=True, repr=False)
 class Selector(ABC):
@@ -95,6 +98,11 @@ class Selector(ABC):
         """
         with quiet(not progress), using(LocalEngine(workers=workers, batch_rows=batch_rows)):
             return self.choose(load(pool), k)
+
+    @property
+    def asks_models(self) -> bool:
+        """Whether it asks a model, as it is set, and so may want a card to itself."""
+        return any(setting.name in _MODELS for setting in fields(self))
 
     def choose(self, pool: Dataset, k: Budget = None) -> Selection:
         """Do as `select` does, on the engine that is current."""

@@ -143,6 +143,11 @@ class Deduplicate(Selector):
         if (self.bands is None) != (self.rows is None):
             raise SettingError("Deduplicate: one of bands and rows alone; give both, or neither")
 
+    @property
+    def asks_models(self) -> bool:
+        """Whether rows that mean the same are looked for: copies are found without a model."""
+        return self.semantic is not None
+
     def _select(self, pool: Dataset, k: int | None) -> Selection:
         ids = example_ids(pool)
         with self._read(pool) as read:

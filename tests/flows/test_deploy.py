@@ -66,10 +66,19 @@ def test_prefect_s_page_shows_the_steps_and_the_way_to_the_report():
     assert f"{done.name}/report.html" in shown["tamis-report"].data
 
 
+@pytest.fixture
+def one_card(scheduler, folder):
+    """A recipe that was deployed with one card; the limit ends with the test, not the server."""
+    yield deploy(recipe("cards", RECIPE.replace("random: {k: 5}", "kcenter: {k: 5}")), cards=1)
+    with get_client(sync_client=True) as client:
+        client.delete_global_concurrency_limit_by_name(CARDS)
+
+
 @pytest.mark.usefixtures("scheduler", "worker", "folder")
-def test_a_step_with_a_model_waits_for_a_card_can_be_cancelled_and_goes_on_when_tried_again():
-    with_model = RECIPE.replace("random: {k: 5}", "kcenter: {k: 5}")
-    deployed = deploy(recipe("cards", with_model), cards=1)
+def test_a_step_with_a_model_waits_for_a_card_can_be_cancelled_and_goes_on_when_tried_again(
+    one_card,
+):
+    deployed = one_card
     steps = runs.home() / "steps"
     with held(CARDS):
         started = start_now(deployed)

@@ -44,6 +44,11 @@ def edited(text, n, seed):
     return " ".join(words)
 
 
+def test_only_what_rows_mean_takes_a_model():
+    assert Deduplicate(semantic=0.95).asks_models
+    assert not Deduplicate(near=0.8).asks_models
+
+
 def test_one_of_each_group_is_kept_and_the_others_say_which():
     # Of 24 words the last is another: 19 of 20 shingles are shared, of 21 in all.
     pool = texts_pool(BUDGET, BUDGET.replace("county", "shire"), BUDGET.upper(), "something else")
