@@ -43,14 +43,14 @@ methods of a table together. A proxy is small: what it gains, a large model need
 it does not show may still be there.
 
 Made by `python -m benchmarks.findings --data FOLDER`, piece by piece (`--only`); the figures
-are what came out. Sizes are what the machine allowed, and each comparison was made once.
-Learning rates are the default, or three times the default as it says; nothing was tuned on the
-targets. (b) and (d) are asked a second time, of more rows, after the first had shown little; the
-sizes were tried on two other tasks (HellaSwag and WinoGrande). The 500 rows of (d) were held
-against people's tasks first, 112 of them, which was too few to tell (+0.038 to +0.053 ± 0.07 for
-the five methods); then against 500 rows of Alpaca, where two intervals just held zero; so once
-more with twice the rows. Left out everywhere are `less` and `data-shapley`, to save time, and
-`doremi`, which knows no target.
+are what came out. Sizes are what the machine allowed, and each comparison was made once; seconds
+are by the clock, and other work often took its share of them. Learning rates are the default, or
+three times the default as it says; nothing was tuned on the targets. (b) and (d) are asked a
+second time, of more rows, after the first had shown little; the sizes were tried on two other
+tasks (HellaSwag and WinoGrande). The 500 rows of (d) were held against people's tasks first, 112
+of them, which was too few to tell (+0.038 to +0.053 ± 0.07 for the five methods); then against 500
+rows of Alpaca, where two intervals just held zero; so once more with twice the rows. Left out
+everywhere are `less` and `data-shapley`, to save time, and `doremi`, which knows no target.
 """
 
 

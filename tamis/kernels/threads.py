@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
@@ -64,6 +64,8 @@ def side_by_side(
     with ThreadPoolExecutor(together) as hands:
         try:
             at_work = [hands.submit(copy_context().run, function, item) for item in items]
+            for future in wait(at_work, return_when=FIRST_EXCEPTION).done:
+                future.result()  # raises what went wrong, while the others are still at work
             return [future.result() for future in at_work]
         except BaseException:
             ending.set()

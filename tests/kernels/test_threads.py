@@ -32,14 +32,14 @@ def test_when_one_fails_those_at_work_end_and_no_other_begins():
 
     def work(i):
         begun.append(i)
-        if i == 0:
+        if i == 1:  # the one before it is still at work
             failed.set()
-            raise ValueError("the first")
+            raise ValueError("the second")
         failed.wait()
         while True:
             end_if_asked()
 
-    with pytest.raises(ValueError, match="the first"):
+    with pytest.raises(ValueError, match="the second"):
         side_by_side(work, range(50), 2)
     assert len(begun) < 50
 

@@ -2,10 +2,10 @@ import pytest
 
 pytest.importorskip("torch", reason='pip install "tamis[models]"')
 
-
 from tamis.errors import DataError, ModelError
+from tamis.kernels.threads import side_by_side
 from tamis.models.transformers import TransformersLM
-from tamis.models.tuning import tune
+from tamis.models.tuning import on_cores, tune
 
 PROMPTS = ["Name a colour: ", "What is two and two? ", "", "Say why, at length: "]
 RESPONSES = ["blue", "four, as ever", "The sea is bluer still.", "because " * 40]
@@ -45,6 +45,18 @@ def test_lora_learns_in_its_own_matrices(tiny):
     held = {p.data_ptr() for p in tuned.module.parameters()}
     assert {p.data_ptr() for p in tiny.module.parameters()} <= held  # shared, not copied
     assert all(p.requires_grad and p.grad is None for p in tiny.module.parameters())
+
+
+@pytest.mark.parametrize("lora", [None, 4])
+def test_side_by_side_each_learns_what_it_learns_alone(tiny, lora):
+    def trained(seed):
+        with on_cores(1):
+            tuned = learnt(tiny, seed=seed, lora=lora, epochs=10)
+            return tuned.fingerprint, nats(tuned), nats(tiny)
+
+    alone = [trained(seed) for seed in range(4)]
+    assert len({fingerprint for fingerprint, _, _ in alone}) == 4
+    assert side_by_side(trained, range(4), 2) == alone
 
 
 def test_a_copy_may_be_tuned_again(tiny):
