@@ -1,7 +1,7 @@
 """Teach the bundled language model to write and read summary vectors.
 
-    python -m training.summary DATA WORK --megabytes 0 6      # after training.lm
-    python -m training.summary DATA WORK --megabytes 6 9      # goes on, on other texts
+    python -m training.summary DATA WORK --megabytes 0 1 --copying 1    # after training.lm
+    python -m training.summary DATA WORK --megabytes 1 20               # goes on, on other texts
 
 writes WORK/summary-vectors/, safetensors and JSON: low-rank additions and the summary tokens'
 embeddings. They belong to the bundled model as it is: train them again after that one. A
@@ -22,7 +22,7 @@ from tamis.prompting.soft.training import fit, windows
 from training import data
 
 SHORTEST, LONGEST = 2000, 20_000  # characters of a text
-SETTINGS = {"slots": 50, "segment": 256, "memory": 3, "lora": 16}
+SETTINGS = {"slots": 50, "segment": 256, "memory": 3, "lora": 32}
 
 
 def texts(folder: Path, *, held_out: bool = False) -> list[str]:
@@ -39,6 +39,16 @@ def texts(folder: Path, *, held_out: bool = False) -> list[str]:
     return long
 
 
+def begun() -> SummaryVectors:
+    """Return summary vectors to train, each of whose slots begins as another word."""
+    made = SummaryVectors("bundled", **SETTINGS)
+    words = made.base.module.get_input_embeddings().weight.detach().float()
+    drawn = torch.randperm(len(words), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        made.own["summary"].copy_(words[drawn[: SETTINGS["slots"]]])
+    return made
+
+
 def main() -> None:
     """Train, or go on training, and save."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -47,8 +57,9 @@ def main() -> None:
     parser.add_argument(
         "--megabytes", type=float, nargs=2, default=(0, 6), help="of text: from, up to"
     )
-    parser.add_argument("--rate", type=float, default=5e-3)
-    parser.add_argument("--batch-tokens", type=int, default=2048)
+    parser.add_argument("--copying", type=float, default=0.0, help="weight of the last tokens")
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--batch-tokens", type=int, default=1024)
     given = parser.parse_args()
 
     torch.set_num_threads(1)
@@ -56,11 +67,8 @@ def main() -> None:
     ends = np.cumsum([len(text) for text in kept]) / 1e6
     first, last = np.searchsorted(ends, given.megabytes)
     folder = given.work / SummaryVectors.name
-    made = (
-        SummaryVectors.from_pretrained(folder)
-        if folder.exists()
-        else SummaryVectors("bundled", **SETTINGS)
-    )
+    made = SummaryVectors.from_pretrained(folder) if folder.exists() else begun()
+    made.settings["copying"] = given.copying
     size = (SETTINGS["memory"] + 1) * SETTINGS["segment"]
     ids = [np.concatenate([*tokens_of(made.base, text)]) for text in kept[first:last]]
     started = time.process_time()

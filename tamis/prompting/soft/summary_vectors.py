@@ -6,8 +6,10 @@
 Chevalier et al., arXiv 2305.14788. As in the released code, the last token of a segment
 foretells the first of the next, and gradients cross one hand-over in every two. Departures:
 vectors have positions like any embedding (the released code gives them none), so that servers
-that take prompt embeddings read them as they are; and no more than `memory` segments' vectors
-are kept, so that a text of any length is read in bounded memory.
+that take prompt embeddings read them as they are; no more than `memory` segments' vectors are
+kept, so that a text of any length is read in bounded memory; and the slots may be taught to copy
+first (`copying`, 0 in the paper): what follows alone teaches a small model for a long time only
+to do without the vectors.
 """
 
 import math
@@ -36,6 +38,8 @@ except ImportError as error:
 
 __all__ = ["SummaryVectors", "segment_lengths"]
 
+Told = tuple[torch.Tensor, torch.Tensor]  # states of shape (b, t, hidden), and the (b, t) tokens
+
 _SUBSTEP = 2  # segments that a gradient crosses
 _LEAST = 2  # tokens of a segment
 
@@ -56,6 +60,9 @@ class SummaryVectors(SoftPrompts):
         have read them; 1 is a recurrent memory transformer.
     lora : int
         Rank of what is learnt beside the vectors' own embeddings.
+    copying : float
+        Weight, in training, of the loss of a segment's last tokens, one foretold by each slot.
+        A first part of a training with 1, and the rest with 0, is how the bundled one learnt.
     seed : int
         Of the first weights.
 
@@ -84,15 +91,19 @@ class SummaryVectors(SoftPrompts):
         segment: int = 256,
         memory: int = 3,
         lora: int = 16,
+        copying: float = 0.0,
         seed: int = 0,
     ) -> None:
+        if copying < 0:
+            raise SettingError(f"{self.name}: copying={copying}; give 0 or more")
         lm = trainable(base, self.name)
         end = lm.tokenizer.eos_token_id or 0
         written = lm.module.get_input_embeddings().weight[end].detach().float()
         own = torch.nn.ParameterDict({"summary": written.repeat(slots, 1)})
         super().__init__(
-            base, own, lora=lora, seed=seed, slots=slots, segment=segment, memory=memory
-        )
+            base, own, lora=lora, seed=seed, slots=slots, segment=segment, memory=memory,
+            copying=copying,
+        )  # fmt: skip
         self._longest = lm.context - (memory + 1) * slots
         if segment > self._longest or segment <= _LEAST:
             raise SettingError(
@@ -159,19 +170,30 @@ class SummaryVectors(SoftPrompts):
     ) -> Iterator[Loss]:
         soft, begin = words[:, :0].float(), 0
         for first in range(0, len(lengths), _SUBSTEP):
-            soft, told, right = soft.detach(), [], []
+            soft, told, copied = soft.detach(), list[Told](), list[Told]()
             for number in range(first, min(first + _SUBSTEP, len(lengths))):
                 end = begin + int(lengths[number])
                 more = [self._asked(len(ids))] if end < ids.shape[1] else []
                 states = last_states(self.lm, torch.cat([soft, words[:, begin:end], *more], dim=1))
                 targets = ids[:, begin + 1 : end + 1]
                 at = soft.shape[1]
-                told.append(states[:, at : at + targets.shape[1]].flatten(0, 1))
-                right.append(targets.flatten())
-                soft = self._kept(soft, states[:, at + end - begin :].float())
+                told.append((states[:, at : at + targets.shape[1]], targets))
+                written = states[:, at + end - begin :]
+                if more:
+                    last = min(self.settings["slots"], end - begin)
+                    copied.append((written[:, -last:], ids[:, end - last : end]))
+                soft = self._kept(soft, written.float())
                 begin = end
-            targets = torch.cat(right)
-            yield token_loss(self.lm, torch.cat(told), targets), len(targets)
+            loss, count = self._loss(told)
+            if self.settings["copying"] and copied:
+                loss = loss + self.settings["copying"] * self._loss(copied)[0]
+            yield loss, count
+
+    def _loss(self, told: list[Told]) -> Loss:
+        """Return the loss of tokens that states foretell."""
+        states = torch.cat([some.flatten(0, 1) for some, _ in told])
+        targets = torch.cat([some.flatten() for _, some in told])
+        return token_loss(self.lm, states, targets), len(targets)
 
     def _asked(self, count: int) -> torch.Tensor:
         """Return the summary tokens' embeddings, for each of `count` rows."""
