@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +50,8 @@ import sys, duckdb
 duckdb.execute(f"COPY (FROM read_json('{sys.argv[1]}', format='newline_delimited')) "
                f"TO '{sys.argv[2]}' (FORMAT json, COMPRESSION zstd)")
 """
-METHODS = ("clean", "dsir", "deduplicate")
+METHODS = ("clean", "dsir", "deduplicate")  # of the growth, too
+ALONE = (*METHODS, "decontaminate", "lima", "privacy", "alpagasus")
 GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -70,13 +71,14 @@ def main() -> None:
     parser.add_argument("--memory", type=int, metavar="MB", help="allow a run no more than this")
     parser.add_argument("--growth", action="store_true", help="the steps alone, and exponents")
     parser.add_argument("--alone", action="store_true", help="each method, within --memory")
+    parser.add_argument("--methods", nargs="+", choices=ALONE, default=ALONE, help="to run alone")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "POOL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     CACHE.mkdir(exist_ok=True)
     if arguments.one:
         print(_one(*arguments.one))
     elif arguments.alone:
-        _print_alone(arguments.megabytes, arguments.memory)
+        _print_alone(arguments.methods, arguments.megabytes, arguments.memory)
     elif arguments.growth:
         _print_growth(arguments.megabytes)
     else:
@@ -120,13 +122,13 @@ def _print_growth(sizes: list[int]) -> None:
         print(f"{method:26}{''.join(f'{s:9.2f}' for s in found)}   exponent {exponent:.3f}")
 
 
-def _print_alone(sizes: list[int], memory: int | None) -> None:
+def _print_alone(methods: Sequence[str], sizes: list[int], memory: int | None) -> None:
     for size in sizes:
         with tempfile.TemporaryDirectory(dir=CACHE) as place:
             folder, pool = Path(place), CACHE / f"pool-{size}.arrow"
             if not pool.exists():
                 write_arrow(pool, size)
-            for method in METHODS:
+            for method in methods:
                 command = [sys.executable, "-m", "benchmarks.larger", "--one", method, pool]
                 cost = _cost(command, folder, memory)
                 limit = f"{memory:,} MB allowed" if memory else "no limit"
@@ -147,6 +149,10 @@ def _one(method: str, pool: str) -> float:
         "clean": selectors.Clean(),
         "deduplicate": selectors.Deduplicate(near=0.8),
         "dsir": selectors.DSIR(target=target),
+        "decontaminate": selectors.Decontaminate(against=target),
+        "lima": selectors.LIMA(),
+        "privacy": selectors.Privacy(),
+        "alpagasus": selectors.AlpaGasus(),
     }[method]
     arrow = pool.endswith(".arrow")
     rows = Dataset.from_file(pool) if arrow else tamis.load(pool, progress=False)
