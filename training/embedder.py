@@ -5,9 +5,11 @@
 Pairs that belong together (instruction and answer, question and passage, title and text, a
 passage and a spoilt copy) are told from the other pairs of their batch, all of one kind
 (InfoNCE). The batches of copies are of neighbouring passages, so that what is of one subject is
-told from what says the same; to bring neighbours together would undo that. The vectors start as a
-random projection of TF-IDF, which is already of use, and learn from there; a word that was never
-learnt keeps that. WORK/embedder/ is what `StaticEmbedder` loads.
+told from what says the same; to bring neighbours together would undo that. They are also told
+apart across texts, every copy of a batch from every two neighbours, because who looks for
+duplicates has one threshold for all. The vectors start as a random projection of TF-IDF, which is
+already of use, and learn from there; a word that was never learnt keeps that. WORK/embedder/ is
+what `StaticEmbedder` loads.
 """
 
 import argparse
@@ -37,7 +39,9 @@ BATCH, STEPS, RATE = 1024, 300, 4e-3
 TEMPERATURE = 0.05
 LONGEST = 800  # characters of a text that training reads
 DROPPED = 0.15  # share of pieces left out at random, so that no single word decides
-RUN, BETWEEN = 16, 48  # so many passages in a row are copied together, from every so many
+PART = 0.7  # what marks, letters and ends of words count at the start, beside words
+RUN = 16  # so many passages in a row are copied together
+ORDER, SOFTNESS = 100, 0.1  # weight of the order of copies and neighbours, and its step's width
 
 COPIES, NEIGHBOURS = "copies", "neighbours"
 
@@ -74,14 +78,20 @@ def train_tokenizer(texts: list[str]) -> Tokenizer:
 
 
 def start(tokenizer: Tokenizer, sides: list["Sides"]) -> npt.NDArray[np.float32]:
-    """Return random directions, near each other where letters are shared, by their IDF long."""
+    """Return random directions, near each other where letters are shared, by their IDF long.
+
+    What is no word's beginning counts less: a table is mostly marks, and a misspelt word falls
+    into pieces that say nothing of it.
+    """
     size = tokenizer.get_vocab_size()
+    names = [tokenizer.id_to_token(number) for number in range(size)]
     texts = sum(len(side.starts) - 1 for side in sides)
     found_in = sum(np.bincount(side.pieces, minlength=size) for side in sides)
     rarity = np.log(texts / (found_in + 1))
     rarity[tokenizer.token_to_id(UNKNOWN)] = 0
+    rarity *= [PART if name.startswith("##") or len(name) == 1 else 1 for name in names]
 
-    letters = shared_letters([tokenizer.id_to_token(number) for number in range(size)])
+    letters = shared_letters(names)
     draw = np.random.default_rng(0)
     own, shared = (draw.normal(size=(n, WIDTH)) for n in letters.shape)
     directions = normalize(own + letters @ shared)
@@ -163,6 +173,16 @@ def drawn(n: int, run: int, draw: np.random.Generator) -> npt.NDArray[np.int64]:
     return (first[:, None] * run + np.arange(run)).ravel()
 
 
+def disorder(near: Tensor) -> Tensor:
+    """Return a smooth share of copies that are less near than two neighbours, of any texts.
+
+    A row of `near` is a passage, a column the copy of one, in the order of their documents. Where
+    a step stands for the slope, this is 1 - AUC.
+    """
+    copies, neighbours = near.diagonal(), torch.cat([near.diagonal(1), near.diagonal(-1)])
+    return F.softplus((neighbours[:, None] - copies) / SOFTNESS).mean()
+
+
 def train(vectors: npt.NDArray[np.float32], kinds: dict[str, tuple[Sides, Sides]]) -> Tensor:
     """Learn; return the vectors."""
     weight = torch.nn.Parameter(torch.from_numpy(vectors))
@@ -178,6 +198,8 @@ def train(vectors: npt.NDArray[np.float32], kinds: dict[str, tuple[Sides, Sides]
         near = first.points(rows, weight, draw) @ second.points(rows, weight, draw).T
         right = torch.arange(len(rows))
         loss = sum(F.cross_entropy(side / TEMPERATURE, right) for side in (near, near.T)) / 2
+        if kind == COPIES:
+            loss = loss + ORDER * disorder(near)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -204,9 +226,8 @@ def main() -> None:
             side.append(text[:LONGEST])
     tokenizer = train_tokenizer([text for sides in texts.values() for text in sides[1][::2]])
     passages, _ = texts[NEIGHBOURS]
-    runs = [passages[at : at + RUN] for at in range(0, len(passages) - RUN, BETWEEN)]
-    draw, originals = random.Random(0), [text for run in runs for text in run]
-    texts[COPIES] = (originals, [changed(text, draw) for text in originals])
+    draw = random.Random(0)
+    texts[COPIES] = (passages, [changed(text, draw) for text in passages])
     save(folder, tokenizer, np.zeros((tokenizer.get_vocab_size(), WIDTH), np.float32))
     cutter = StaticEmbedder(str(folder))
     kinds = {
