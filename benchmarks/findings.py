@@ -49,7 +49,9 @@ three times the default as it says; nothing was tuned on the targets. (b) and (d
 second time, of more rows, after the first had shown little; the sizes were tried on two other
 tasks (HellaSwag and WinoGrande). The 500 rows of (d) were held against people's tasks first, 112
 of them, which was too few to tell (+0.038 to +0.053 ± 0.07 for the five methods); then against 500
-rows of Alpaca, where two intervals just held zero; so once more with twice the rows. Left out
+rows of Alpaca, where two intervals just held zero; so once more with twice the rows. The bundled
+embedder and judge were trained again since: with the new ones (d) was measured again at 200 and 500
+rows, where two verdicts at the edge changed; the rest is of those before. Left out
 everywhere are `less` and `data-shapley`, to save time, and `doremi`, which knows no target.
 """
 

@@ -1,11 +1,12 @@
 """Teach the bundled language model to write and read summary vectors.
 
     python -m training.summary DATA WORK --megabytes 0 1 --copying 1    # after training.lm
-    python -m training.summary DATA WORK --megabytes 1 20               # goes on, on other texts
+    python -m training.summary DATA WORK --megabytes 1 2 --copying 0.3  # goes on, on other texts
+    python -m training.summary DATA WORK --megabytes 2 6 --copying 0.3
 
 writes WORK/summary-vectors/, safetensors and JSON: low-rank additions and the summary tokens'
 embeddings. They belong to the bundled model as it is: train them again after that one. A
-megabyte of text is about a third of a million tokens, two minutes of an idle core.
+megabyte of text is about a third of a million tokens, three minutes of a core.
 """
 
 import argparse

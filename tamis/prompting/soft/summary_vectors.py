@@ -6,10 +6,12 @@
 Chevalier et al., arXiv 2305.14788. As in the released code, the last token of a segment
 foretells the first of the next, and gradients cross one hand-over in every two. Departures:
 vectors have positions like any embedding (the released code gives them none), so that servers
-that take prompt embeddings read them as they are; no more than `memory` segments' vectors are
-kept, so that a text of any length is read in bounded memory; and the slots may be taught to copy
-first (`copying`, 0 in the paper): what follows alone teaches a small model for a long time only
-to do without the vectors.
+that take prompt embeddings read them as they are; they are as long as embeddings are in the mean
+(states after the last norm are 8 times as long in the bundled model: beside them, what its layers
+add to a vector counts for nothing); no more than `memory` segments' vectors are kept, so that a
+text of any length is read in bounded memory; and the slots may be taught to copy as well
+(`copying`, 0 in the paper): what follows alone teaches a small model for a long time only to do
+without the vectors.
 """
 
 import math
@@ -62,7 +64,7 @@ class SummaryVectors(SoftPrompts):
         Rank of what is learnt beside the vectors' own embeddings.
     copying : float
         Weight, in training, of the loss of a segment's last tokens, one foretold by each slot.
-        A first part of a training with 1, and the rest with 0, is how the bundled one learnt.
+        The bundled one learnt with 1 at first, and then with 0.3.
     seed : int
         Of the first weights.
 
@@ -104,6 +106,8 @@ class SummaryVectors(SoftPrompts):
             base, own, lora=lora, seed=seed, slots=slots, segment=segment, memory=memory,
             copying=copying,
         )  # fmt: skip
+        table = self.base.module.get_input_embeddings().weight.detach()
+        self._length = table.float().norm(dim=1).mean()
         self._longest = lm.context - (memory + 1) * slots
         if segment > self._longest or segment <= _LEAST:
             raise SettingError(
@@ -132,6 +136,7 @@ class SummaryVectors(SoftPrompts):
         Returns
         -------
         float32 array of shape (slots · min(segments, memory), hidden)
+            Each as long as the model's embeddings are in the mean.
         """
         return self.encode_tokens(tokens_of(self.base, text))
 
@@ -144,7 +149,7 @@ class SummaryVectors(SoftPrompts):
                 words = self._embedded(torch.from_numpy(ids).to(device))
                 read = torch.cat([soft, words[None], self._asked(1)], dim=1).to(dtype)
                 states = self.lm.module.base_model(inputs_embeds=read, use_cache=False)[0]
-                soft = self._kept(soft, states[:, -self.settings["slots"] :].float())
+                soft = self._kept(soft, self._sized(states[:, -self.settings["slots"] :]))
         vectors: Vectors = soft[0].cpu().numpy()
         return vectors
 
@@ -182,7 +187,7 @@ class SummaryVectors(SoftPrompts):
                 if more:
                     last = min(self.settings["slots"], end - begin)
                     copied.append((written[:, -last:], ids[:, end - last : end]))
-                soft = self._kept(soft, written.float())
+                soft = self._kept(soft, self._sized(written))
                 begin = end
             loss, count = self._loss(told)
             if self.settings["copying"] and copied:
@@ -199,6 +204,10 @@ class SummaryVectors(SoftPrompts):
         """Return the summary tokens' embeddings, for each of `count` rows."""
         asked: torch.Tensor = self.own["summary"].expand(count, -1, -1)
         return asked
+
+    def _sized(self, states: torch.Tensor) -> torch.Tensor:
+        """Return states as long as the model's embeddings are in the mean."""
+        return self._length * torch.nn.functional.normalize(states.float(), dim=-1)
 
     def _kept(self, soft: torch.Tensor, written: torch.Tensor) -> torch.Tensor:
         """Join what was written to what is remembered; the oldest goes when that is full."""

@@ -68,6 +68,12 @@ def test_each_segment_adds_its_vectors_until_the_memory_is_full(moved):
     assert moved.encode("").shape == (0, 64)
 
 
+def test_vectors_are_as_long_as_embeddings(moved):
+    words = moved.base.module.get_input_embeddings().weight.detach()
+    mean = words.norm(dim=1).mean().item()
+    np.testing.assert_allclose(np.linalg.norm(moved.encode(TEXT), axis=1), mean, rtol=1e-5)
+
+
 def test_with_a_memory_of_one_only_the_newest_vectors_stay(tiny):
     made = SummaryVectors(tiny, **SMALL | {"memory": 1})
     assert made.encode(TEXT).shape == (4, 64)
