@@ -31,7 +31,7 @@ QUESTION = "Which of these tasks asks for a list?"
 ALL = ("pass", "reference", "default")
 TASKS = (
     ("llmlingua", 2000, (0.5, 0.25, 0.1), ALL),
-    ("llmlingua", 8000, (0.5,), ("pass", "default")),
+    ("llmlingua", 8000, (0.5, 0.25, 0.1), ("pass", "default")),
     ("longllmlingua", 2000, (0.5,), ("default",)),
 )
 

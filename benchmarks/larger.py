@@ -50,7 +50,7 @@ import sys, duckdb
 duckdb.execute(f"COPY (FROM read_json('{sys.argv[1]}', format='newline_delimited')) "
                f"TO '{sys.argv[2]}' (FORMAT json, COMPRESSION zstd)")
 """
-METHODS = ("clean", "dsir", "deduplicate")  # of the growth, too
+METHODS = ("clean", "dsir", "deduplicate")  # whose growth is measured
 ALONE = (*METHODS, "decontaminate", "lima", "privacy", "alpagasus")
 GROUPS = Path("/sys/fs/cgroup")
 

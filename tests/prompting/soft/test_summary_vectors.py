@@ -253,32 +253,20 @@ def test_a_gradient_does_cross_the_hand_over_within_a_substep(moved):
 
 
 @pytest.mark.usefixtures("exactly")
-def test_copying_adds_the_loss_of_a_segments_last_tokens_one_by_each_slot(moved):
-    ids = ids_of(moved.base, 30)
+@pytest.mark.parametrize(("first", "copied"), [(20, 4), (3, 3)])  # 4 slots, or fewer tokens
+def test_copying_adds_the_loss_of_a_segments_last_tokens_one_by_each_slot(moved, first, copied):
+    ids = ids_of(moved.base, first + 10)
     words = moved._embedded(ids)
-    [(plain, count)] = moved._substeps(ids, words, np.array([20, 10]))
+    [(plain, count)] = moved._substeps(ids, words, np.array([first, 10]))
     moved.settings["copying"] = 0.5
-    [(loss, still)] = moved._substeps(ids, words, np.array([20, 10]))
-    given = torch.cat([words[:, :20], moved._asked(1)], dim=1)
-    states = moved.lm.module.base_model(inputs_embeds=given)[0][0, -4:]
+    [(loss, still)] = moved._substeps(ids, words, np.array([first, 10]))
+    given = torch.cat([words[:, :first], moved._asked(1)], dim=1)
+    states = moved.lm.module.base_model(inputs_embeds=given)[0][0, -copied:]
     logits = moved.lm.module.get_output_embeddings()(states)
-    copied = functional.cross_entropy(logits, ids[0, 16:20], reduction="sum").item()
-    assert loss.item() == pytest.approx(plain.item() + 0.5 * copied, rel=1e-4)
+    right = ids[0, first - copied : first]
+    expected = functional.cross_entropy(logits, right, reduction="sum").item()
+    assert loss.item() == pytest.approx(plain.item() + 0.5 * expected, rel=1e-4)
     assert still == count  # a mean of the tokens that follow
-
-
-@pytest.mark.usefixtures("exactly")
-def test_a_segment_of_fewer_tokens_than_slots_is_copied_whole(moved):
-    ids = ids_of(moved.base, 13)
-    words = moved._embedded(ids)
-    [(plain, _)] = moved._substeps(ids, words, np.array([3, 10]))
-    moved.settings["copying"] = 1.0
-    [(loss, _)] = moved._substeps(ids, words, np.array([3, 10]))
-    given = torch.cat([words[:, :3], moved._asked(1)], dim=1)
-    states = moved.lm.module.base_model(inputs_embeds=given)[0][0, -3:]
-    logits = moved.lm.module.get_output_embeddings()(states)
-    copied = functional.cross_entropy(logits, ids[0, :3], reduction="sum").item()
-    assert loss.item() == pytest.approx(plain.item() + copied, rel=1e-4)
 
 
 def test_training_lowers_the_loss_and_leaves_the_base_alone(tiny, tmp_path):
