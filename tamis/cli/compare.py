@@ -41,6 +41,9 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Say which picks train a model better than a random draw."""
+    from tamis.flows.server import begin_server
+
+    begin_server()  # it gets ready while what is below is imported
     from tamis.flows.compare import compare as compared
     from tamis.report.of_comparison import write_comparison_report
 

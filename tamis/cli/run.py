@@ -36,6 +36,9 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe: curate a pool, and account for every row."""
+    from tamis.flows.server import begin_server
+
+    begin_server()  # it gets ready while what is below is imported
     from tamis.flows.curate import run as run_recipe
 
     if (recipe is None) == (resume is None):

@@ -17,7 +17,7 @@ from tamis.data.files import home
 from tamis.data.load import Source
 from tamis.data.progress import progress_bar, quiet
 from tamis.errors import RunError
-from tamis.flows.server import check_server
+from tamis.flows.server import connected
 from tamis.models.proxies import Proxy, TunedLM
 from tamis.pipelines import comparisons, runs
 from tamis.pipelines.compare import BASELINE, HELD_OUT, Design, Methods, designed
@@ -134,9 +134,9 @@ def compare(
         whole=whole,
         lent={"lm": lm, "embedder": embedder, "judge": judge},
     )
-    check_server()
     comparison_id = runs.new_id("compare")
-    with temporary_settings(updates={PREFECT_LOCAL_STORAGE_PATH: home() / "prefect"}):
+    results = {PREFECT_LOCAL_STORAGE_PATH: home() / "prefect"}
+    with connected(), temporary_settings(updates=results):
         compare_flow(quote(design), comparison_id, workers, progress)
     return comparisons.find(comparison_id)
 

@@ -26,7 +26,7 @@ from tamis.data.progress import quiet
 from tamis.errors import RecipeError, TamisError
 from tamis.flows.artifacts import publish
 from tamis.flows.compare import run_trials
-from tamis.flows.server import check_server
+from tamis.flows.server import connected
 from tamis.pipelines import runs
 from tamis.pipelines.compare import designed_for
 from tamis.pipelines.engines import engine_of, opened
@@ -102,9 +102,9 @@ def run(
     recipe.generator()
     if recipe.pool is None:
         raise RecipeError(f"{recipe.name}: no pool; add `pool: FILE`, or give --pool FILE")
-    check_server()
     run_id = resume or runs.new_id(recipe.name)
-    with temporary_settings(updates={PREFECT_LOCAL_STORAGE_PATH: home() / "prefect"}):
+    results = {PREFECT_LOCAL_STORAGE_PATH: home() / "prefect"}
+    with connected(), temporary_settings(updates=results):
         curate(recipe, run_id, workers, progress)
     return runs.find(run_id)
 
