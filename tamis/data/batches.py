@@ -22,6 +22,7 @@ from datasets.table import MemoryMappedTable
 
 from tamis.data.progress import progress_bar
 from tamis.data.scratch import roomy, scratch
+from tamis.kernels.threads import spread
 
 __all__ = ["Engine", "Keys", "LocalEngine", "current_engine", "map_batches", "using"]
 
@@ -160,8 +161,8 @@ class _Kept:
         wanted = np.zeros(self.keys.shape[1], bool)
         wanted[rows] = True
         several = np.zeros_like(wanted)
-        for keys in self.keys:
-            several |= clusters.shared(keys, wanted, roomy)
+        for some in spread(lambda keys: clusters.shared(keys, wanted, roomy), self.keys):
+            several |= some
         rows = rows[several[rows]]
         return rows, clusters.buckets(self.keys, rows, roomy)
 
@@ -216,8 +217,10 @@ def _tables(pool: Dataset, rows: int) -> Iterator[pa.Table]:
         for piece in stream:
             table = pa.Table.from_batches([piece])
             if wanted is not None:
-                first, last = np.searchsorted(wanted, [start, start + piece.num_rows])
-                table = table.take(pa.array(wanted[first:last] - start))
+                ends = np.array([start, start + piece.num_rows], wanted.dtype)
+                first, last = np.searchsorted(wanted, ends)
+                if last - first < piece.num_rows:
+                    table = table.take(pa.array(wanted[first:last] - ends[0]))
             start += piece.num_rows
             for offset in range(0, table.num_rows, rows):
                 yield table.slice(offset, rows)

@@ -41,7 +41,13 @@ def write_examples(pool: Dataset, path: Path) -> None:
     start = 0
     with (
         written_aside(path) as aside,
-        pq.ParquetWriter(aside, _SCHEMA, compression="zstd", use_dictionary=["source"]) as writer,
+        pq.ParquetWriter(
+            aside,
+            _SCHEMA,
+            compression="zstd",
+            use_dictionary=["source"],
+            write_statistics=["example_id"],  # the least of long texts helps no query
+        ) as writer,
     ):
         for columns in map_batches(pool, _columns, label="examples"):
             end = start + len(columns[0])
@@ -57,12 +63,8 @@ def whole(rows: pa.Table) -> pa.Table:
 
 def _columns(batch: pa.Table) -> list[pa.Array]:
     """Return source, prompt, response and text."""
-    sources, said = formats.sources(batch), formats.fields(batch)
-    nothing = pa.nulls(batch.num_rows, _STRING)
-    plain = formats.of(batch).name == "text"
-    return [
-        nothing if sources is None else sources,
-        said.prompt,
-        said.response,
-        said.text if plain else nothing,
-    ]
+    sources, nothing = formats.sources(batch), pa.nulls(batch.num_rows, _STRING)
+    given = nothing if sources is None else sources
+    if formats.of(batch).name == "text":
+        return [given, *formats.fields(batch)]
+    return [given, *formats.exchange(batch), nothing]

@@ -17,9 +17,10 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from prefect.tasks import exponential_backoff
 
-from tamis.data.batches import using
+from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
 from tamis.data.hub import may_pass
+from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
 from tamis.data.progress import quiet
@@ -154,7 +155,7 @@ def generate(recipe: Recipe, run_id: str, progress: bool) -> str:
     retry_condition_fn=_worth_another_try,
     persist_result=False,
 )
-def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
+def load_pool(recipe: Recipe, run_id: str, workers: int, progress: bool) -> str:
     """Read the pool into Arrow, unless its content is there already; return its key."""
     pool = load(
         recipe.pool,
@@ -164,8 +165,16 @@ def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
         progress=progress,
     )
     whole = stored(pool)
-    runs.write_pool_facts(run_id, whole)
+    with using(LocalEngine(workers=workers)):
+        example_ids(whole)  # every task asks for them
+    runs.note(run_id, pool=pool_key(whole))
     return pool_key(whole)
+
+
+@task(name="texts", task_run_name="lay the texts where SQL finds them", persist_result=False)
+def lay_texts(pool: str) -> None:
+    """Write what the catalogue tells of the pool's rows, unless it is there already."""
+    runs.write_texts(open_pool(pool))
 
 
 @task(
@@ -213,9 +222,10 @@ def export(run_id: str, to: str) -> str:
 
 
 @task(name="report", task_run_name="write the report", persist_result=False)
-def report(run_id: str) -> str:
+def report(run_id: str, workers: int) -> str:
     """Write the run's page; return its path."""
-    return str(write_run_report(runs.find(run_id)))
+    with using(LocalEngine(workers=workers)):
+        return str(write_run_report(runs.find(run_id)))
 
 
 def _run_id() -> str:
@@ -267,7 +277,8 @@ def curate(
         if parsed.generate is not None:
             made = {"pool": generate(parsed, run_id, progress), "format": None, "columns": None}
             source = parsed.model_copy(update=made)
-        pool = load_pool(source, run_id, progress)
+        pool = load_pool(source, run_id, workers, progress)
+        texts = lay_texts.submit(pool)  # beside the steps, which do not read them
         outcomes = []
         for step in planned_steps(parsed, open_pool(pool)):
             reused = step.done
@@ -281,8 +292,9 @@ def curate(
         if parsed.compare is not None:
             design = designed_for(parsed, open_pool(pool), outcomes[-1].kept)
             run_trials(design, run_id, workers=workers, progress=progress)
+        texts.result()
         runs.write_outcomes(run, outcomes)
-        publish(run_id, outcomes, report(run_id))
+        publish(run_id, outcomes, report(run_id, workers))
     if keep is not None:
         tidy(keep)
 

@@ -84,7 +84,7 @@ def text_counts(
     offsets: npt.NDArray[np.int64],
     data: npt.NDArray[np.uint8],
     asked: npt.NDArray[np.bool_],
-    ngram: int,
+    ngram: int | None,
 ) -> npt.NDArray[np.int64]:
     """Return for each text the numbers that `COUNTS` names.
 
@@ -95,8 +95,8 @@ def text_counts(
         Text i is `data[offsets[i]:offsets[i + 1]]`, UTF-8.
     asked : bool array of shape (32,)
         For each number of a script, whether its letters are asked for.
-    ngram : int
-        Words in a run, at least 1.
+    ngram : int or None
+        Words in a run, at least 1. None counts neither runs nor lines: half the time.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def text_counts(
     """
     scripts = np.append(True, asked[1:])  # number 0 has what is no letter of a script
     counts: npt.NDArray[np.int64] = _counted(
-        offsets, data, character_table(), _marks(), scripts, ngram
+        offsets, data, character_table(), _marks(), scripts, ngram or 0
     )
     return counts
 
@@ -128,12 +128,17 @@ def _counted(
     for text in range(len(counts)):
         start, stop, row = offsets[text], offsets[text + 1], counts[text]
         _count_characters(data, start, stop, table, asked, row)
-        n_lines = _count_lines(data, start, stop, table, marks, hashes, lengths, row)
-        row[_COPIED_LINE_CHARACTERS] = _copied(hashes[:n_lines], lengths)
         row[_WORDS] = word_hashes(data, start, stop, table, hashes)
+        if ngram == 0:
+            continue
         n_runs = _runs(hashes[: min(row[_WORDS], _MOST_WORDS)], ngram)
         lengths[:n_runs] = 1
         row[_NGRAMS], row[_COPIED_NGRAMS] = n_runs, _copied(hashes[:n_runs], lengths)
+        if _has_several_lines(data, start, stop):
+            n_lines = _count_lines(data, start, stop, table, marks, hashes, lengths, row)
+            row[_COPIED_LINE_CHARACTERS] = _copied(hashes[:n_lines], lengths)
+        elif row[_CHARACTERS] > row[_SPACES]:
+            _count_one_line(data, start, stop, table, marks, row)
     return counts
 
 
@@ -196,6 +201,42 @@ def _misread(data: Texts, i: int, start: int, stop: int) -> bool:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _has_several_lines(data: Texts, start: int, stop: int) -> bool:
+    several = False
+    for i in range(start, stop):  # to the end: without a branch it goes 32 bytes at a time
+        several |= data[i] == _NEW_LINE
+    return several
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _count_one_line(
+    data: Texts, start: int, stop: int, table: Table, marks: Texts, row: Row
+) -> None:
+    """Do as `_count_lines` with a text that is one line and has more than spaces: by its ends."""
+    entry, width = character(data, start, stop, table)
+    while entry >> KIND_AT & _KINDS == SPACE:
+        start += width
+        entry, width = character(data, start, stop, table)
+    row[_BULLET_LINES] = marks[min(np.int64(entry & LOWER), np.int64(0xFFFF))] & _BULLET > 0
+    last, dots = np.int64(-1), np.int64(0)
+    while stop > start:
+        at = stop - 1
+        while at > start and data[at] & 0xC0 == 0x80:
+            at -= 1
+        entry, _ = character(data, at, stop, table)
+        stop, point = at, np.int64(entry & LOWER)
+        if entry >> KIND_AT & _KINDS == SPACE:
+            continue
+        last = min(point, np.int64(0xFFFF)) if last < 0 else last
+        dots += point == _DOT
+        if point != _DOT or dots == 3:
+            break
+    row[_ENDED_LINES] = marks[last] & _END > 0
+    row[_ELLIPSIS_LINES] = last == _ELLIPSIS or dots == 3
+    row[_LINES], row[_LINE_CHARACTERS] = 1, row[_CHARACTERS] - row[_SPACES]
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _count_lines(
     data: Texts,
     start: int,
@@ -240,8 +281,8 @@ def _runs(words: Hashes, n: int) -> int:
     count = max(len(words) - n + 1, 0)
     for i in range(count):
         run = words[i]
-        for word in words[i + 1 : i + n]:
-            run = (run ^ run >> _32) * _ODD_2 + word
+        for j in range(i + 1, i + n):
+            run = (run ^ run >> _32) * _ODD_2 + words[np.uint64(j)]
         words[i] = run
     return count
 
@@ -249,16 +290,16 @@ def _runs(words: Hashes, n: int) -> int:
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _copied(hashes: Hashes, weights: Row) -> int:
     """Return the weight of the hashes that stand before in the list: a set by open addressing."""
-    size = 4
+    size = np.uint64(4)
     while size < 2 * len(hashes):
-        size *= 2
+        size *= np.uint64(2)
     places = np.zeros(size, np.uint64)
     copied = 0
     for i in range(len(hashes)):
         value = hashes[i] | _ONE  # 0 is a free place
-        place = np.int64((value ^ value >> _32) * _ODD >> _32) & (size - 1)
+        place = ((value ^ value >> _32) * _ODD >> _32) & (size - _ONE)
         while places[place] != 0 and places[place] != value:
-            place = (place + 1) & (size - 1)
+            place = (place + _ONE) & (size - _ONE)
         copied += weights[i] if places[place] == value else 0
         places[place] = value
     return copied

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar, copy_context
 from typing import TypeVar
@@ -18,16 +18,17 @@ Result = TypeVar("Result")
 _ending: ContextVar[threading.Event | None] = ContextVar("ending", default=None)
 
 
-def spread(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, working on as many as there are cores.
 
     Made for kernels that release the interpreter's lock. Cut the work into pieces that do not
     depend on the number of cores, and add up in order: the sums are then the same anywhere.
+    Items are asked for as they are worked on, one more than there are cores.
 
     >>> list(spread(str.upper, "abc"))
     ['A', 'B', 'C']
     """
-    if len(items) == 1:
+    if isinstance(items, Sequence) and len(items) == 1:
         yield function(items[0])
         return
     cores = os.cpu_count() or 1

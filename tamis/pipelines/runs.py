@@ -48,7 +48,7 @@ __all__ = [
     "runs",
     "write_curated",
     "write_outcomes",
-    "write_pool_facts",
+    "write_texts",
 ]
 
 _VERSIONED = ("datasets", "duckdb", "numba", "numpy", "prefect", "pyarrow")
@@ -267,13 +267,11 @@ def note(run_id: str, **known: Any) -> None:  # noqa: ANN401 - fields of a RunRe
     _record(replace(record, **known))
 
 
-def write_pool_facts(run_id: str, pool: Dataset) -> None:
-    """Record which pool is chosen from, and lay its texts where SQL finds them."""
-    key = pool_key(pool)
-    examples = home() / "pools" / key / "examples.parquet"
+def write_texts(pool: Dataset) -> None:
+    """Lay the texts of a pool where SQL finds them."""
+    examples = home() / "pools" / pool_key(pool) / "examples.parquet"
     if not examples.exists():
         write_examples(pool, examples)
-    note(run_id, pool=key)
 
 
 def write_step(run: Run, step: PlannedStep) -> None:

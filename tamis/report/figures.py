@@ -218,8 +218,15 @@ def traces(selection: Selection, most: int) -> list[Trace]:
 
 
 def _batch_facts(batch: pa.Table) -> tuple[npt.NDArray[np.int64], pa.DictionaryArray]:
-    lengths = pc.utf8_length(formats.fields(batch).text).to_numpy().astype(np.int64)
-    return lengths, source_texts(batch).dictionary_encode()
+    return _lengths(batch), source_texts(batch).dictionary_encode()
+
+
+def _lengths(batch: pa.Table) -> npt.NDArray[np.int64]:
+    """Return the characters of each row's text; it is not put together to be counted."""
+    if formats.of(batch).name == "text":
+        return np.asarray(pc.utf8_length(formats.fields(batch).text), np.int64)
+    asked, said = (np.asarray(pc.utf8_length(part), np.int64) for part in formats.exchange(batch))
+    return asked + said + ((asked > 0) & (said > 0))
 
 
 def _shape(kept: Floats, dropped: Floats) -> Shape | None:

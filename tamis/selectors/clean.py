@@ -182,13 +182,14 @@ class Clean(RuleScorer):
 
     def measure(self, batch: pa.Table) -> dict[str, npt.NDArray[Any]]:
         """Return the number behind each rule, for each row."""
-        prompt, response, text = formats.fields(batch)
         if not _has_responses(batch):
+            text = formats.fields(batch).text
             counts = self._counts(text)
             no = np.zeros(len(text), bool)
             said = {"empty": _is_empty(counts, _head(text))}
             return _figures(counts, counts) | said | {"echo": no, "refusal": no, "open_fence": no}
-        answer, asked = self._counts(response), self._counts(prompt)
+        prompt, response = formats.exchange(batch)
+        answer, asked = self._counts(response), self._counts(prompt, ngram=None)
         whole = {name: asked[name] + answer[name] for name in COUNTS}
         whole["longest_word"] = np.maximum(asked["longest_word"], answer["longest_word"])
         head = _head(response)
@@ -217,11 +218,13 @@ class Clean(RuleScorer):
         reasons[indices] = KEPT
         return Selection(indices, scores, reasons, pa.table(dict(signals)))
 
-    def _counts(self, texts: pa.LargeStringArray) -> dict[str, npt.NDArray[np.int64]]:
+    def _counts(
+        self, texts: pa.LargeStringArray, ngram: int | None = _NGRAM
+    ) -> dict[str, npt.NDArray[np.int64]]:
         asked = np.zeros(32, bool)
         for number, script in enumerate(SCRIPTS):
             asked[number] = self.scripts is None or script in self.scripts
-        counts = text_counts(*formats.buffers(texts), asked, _NGRAM)
+        counts = text_counts(*formats.buffers(texts), asked, ngram)
         return dict(zip(COUNTS, counts.T, strict=True))
 
 

@@ -409,8 +409,8 @@ def _normal_form(texts: pa.LargeStringArray) -> pa.LargeStringArray:
 
 def _lengths(batch: pa.Table) -> npt.NDArray[np.float64]:
     """Return the number of characters of each response, or plain text, less space at its ends."""
-    said = formats.fields(batch)
-    text = said.text if formats.of(batch).name == "text" else said.response
+    plain = formats.of(batch).name == "text"
+    text = formats.fields(batch).text if plain else formats.exchange(batch)[1]
     return np.asarray(pc.utf8_length(pc.utf8_trim_whitespace(text)), np.float64)
 
 

@@ -78,6 +78,22 @@ def test_copies_are_those_of_a_set(text, ngram):
 
 
 @settings(deadline=None)
+@given(st.text(st.sampled_from("a.-…• \t\u3000é終。\xad"), max_size=12))
+def test_one_line_is_counted_as_one_of_several(text):
+    alone, ended = counts_of(text, text + "\n")
+    of_lines = [name for name in COUNTS if "line" in name]
+    assert [alone[name] for name in of_lines] == [ended[name] for name in of_lines]
+
+
+def test_without_runs_the_rest_is_the_same():
+    text = "- to be, or not to be...\n- to be, or not to be..."
+    whole, less = counts_of(text)[0], counts_of(text, ngram=None)[0]
+    left_out = {name for name in COUNTS if "line" in name or "ngrams" in name}
+    assert {name for name in COUNTS if whole[name] and not less[name]} == left_out
+    assert all(whole[name] == less[name] for name in {*COUNTS} - left_out)
+
+
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.text().map(str.encode), st.binary()), max_size=5))
 def test_no_bytes_break_it_and_neighbours_do_not_matter(texts):
     together = counts_of(*texts) if texts else []
