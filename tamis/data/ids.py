@@ -12,10 +12,11 @@ normalisation, no stripping of white space.
 """
 
 import binascii
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ __all__ = ["batch_ids", "example_ids", "id_array", "id_texts", "ids_of"]
 _MEMORY = 4
 _NOTHING = pa.scalar(b"", pa.large_binary())
 _known: OrderedDict[str, npt.NDArray[np.void]] = OrderedDict()
+_at_work: defaultdict[str, Lock] = defaultdict(Lock)
 
 
 def example_ids(pool: Dataset) -> npt.NDArray[np.void]:
@@ -44,23 +46,30 @@ def example_ids(pool: Dataset) -> npt.NDArray[np.void]:
     The ids of the last four pools asked for are remembered, by their fingerprints; some rows
     of one of them are looked up there.
     """
-    table, rows = _table_key(pool), pool._indices
-    fingerprint = table if table and rows is None else pool._fingerprint
-    if fingerprint not in _known:
-        ids = roomy((len(pool),), "V16")
-        if rows is not None and table in _known:
-            np.take(_known[table], rows.column(0).to_numpy(), out=ids, mode="clip")
-        else:
-            start = 0
-            for part in map_batches(pool, batch_ids, label="ids"):
-                ids[start : start + len(part)] = part
-                start += len(part)
-        ids.setflags(write=False)
-        _known[fingerprint] = ids
+    table = _table_key(pool)
+    key = table if table and pool._indices is None else pool._fingerprint
+    with _at_work[key]:  # who asks while another computes them waits for that one's
+        ids = _known.pop(key, None)
+        if ids is None:
+            ids = _computed(pool, _known.get(table))
+        _known[key] = ids
         while len(_known) > _MEMORY:
             _known.popitem(last=False)
-    _known.move_to_end(fingerprint)
-    return _known[fingerprint]
+    return ids
+
+
+def _computed(pool: Dataset, known: npt.NDArray[np.void] | None) -> npt.NDArray[np.void]:
+    """Return the ids of a pool; `known` are those of the whole table that its rows are of."""
+    ids = roomy((len(pool),), "V16")
+    if pool._indices is not None and known is not None:
+        np.take(known, pool._indices.column(0).to_numpy(), out=ids, mode="clip")
+    else:
+        start = 0
+        for part in map_batches(pool, batch_ids, label="ids"):
+            ids[start : start + len(part)] = part
+            start += len(part)
+    ids.setflags(write=False)
+    return ids
 
 
 def _table_key(pool: Dataset) -> str:

@@ -20,7 +20,6 @@ from prefect.tasks import exponential_backoff
 from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
 from tamis.data.hub import may_pass
-from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
 from tamis.data.progress import quiet
@@ -155,7 +154,7 @@ def generate(recipe: Recipe, run_id: str, progress: bool) -> str:
     retry_condition_fn=_worth_another_try,
     persist_result=False,
 )
-def load_pool(recipe: Recipe, run_id: str, workers: int, progress: bool) -> str:
+def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
     """Read the pool into Arrow, unless its content is there already; return its key."""
     pool = load(
         recipe.pool,
@@ -165,8 +164,6 @@ def load_pool(recipe: Recipe, run_id: str, workers: int, progress: bool) -> str:
         progress=progress,
     )
     whole = stored(pool)
-    with using(LocalEngine(workers=workers)):
-        example_ids(whole)  # every task asks for them
     runs.note(run_id, pool=pool_key(whole))
     return pool_key(whole)
 
@@ -277,7 +274,7 @@ def curate(
         if parsed.generate is not None:
             made = {"pool": generate(parsed, run_id, progress), "format": None, "columns": None}
             source = parsed.model_copy(update=made)
-        pool = load_pool(source, run_id, workers, progress)
+        pool = load_pool(source, run_id, progress)
         texts = lay_texts.submit(pool)  # beside the steps, which do not read them
         outcomes = []
         for step in planned_steps(parsed, open_pool(pool)):

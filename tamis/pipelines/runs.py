@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -32,6 +32,7 @@ from tamis.data.load import load, rejected
 from tamis.data.pools import open_pool, pool_key
 from tamis.data.save import save_tables
 from tamis.errors import CatalogError, RunError, did_you_mean
+from tamis.kernels.threads import spread
 from tamis.models.account import Account, counting
 from tamis.pipelines.recipe import Recipe
 from tamis.pipelines.steps import Outcome, PlannedStep, given
@@ -144,7 +145,7 @@ class Run:
     @cached_property
     def step_verdicts(self) -> list[Selection]:
         """The same without signals, which are most of what would be read."""
-        return [Selection.load(path, signals=False) for path in self._step_files]
+        return [*spread(partial(Selection.load, signals=False), self._step_files)]
 
     @property
     def _step_files(self) -> list[Path]:

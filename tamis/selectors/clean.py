@@ -34,7 +34,7 @@ _REFUSAL = (
     rf"^[\s\pP\pS]*(?:as {_AN_AI}|(?:i'm sorry|i am sorry|i apologi[sz]e|sorry|unfortunately)\b"
     rf"[^.\n]{{0,60}}\b(?:as {_AN_AI}|{_CANNOT})|i(?:'m| am) (?:not able|unable) to {_TO_DO}"
     rf"|i (?:cannot|can't|can not) {_TO_DO})"
-)
+).replace("'", "['’]")
 _NOTHING = r"^[\s\pP\pS]*(?:no ?output|no ?input|no ?response|n/a)[\s\pP\pS]*$"
 
 
@@ -186,17 +186,17 @@ class Clean(RuleScorer):
             text = formats.fields(batch).text
             counts = self._counts(text)
             no = np.zeros(len(text), bool)
-            said = {"empty": _is_empty(counts, _head(text))}
+            said = {"empty": _is_empty(counts, text)}
             return _figures(counts, counts) | said | {"echo": no, "refusal": no, "open_fence": no}
         prompt, response = formats.exchange(batch)
         answer, asked = self._counts(response), self._counts(prompt, ngram=None)
         whole = {name: asked[name] + answer[name] for name in COUNTS}
         whole["longest_word"] = np.maximum(asked["longest_word"], answer["longest_word"])
-        head = _head(response)
+        head = pc.utf8_slice_codeunits(response, 0, _HEAD)
         return _figures(whole, answer) | {
             "empty": _is_empty(answer, head),
             "echo": _alike(prompt, response, asked["words"] == answer["words"]),
-            "refusal": np.asarray(pc.match_substring_regex(head, _REFUSAL)),
+            "refusal": np.asarray(pc.match_substring_regex(head, _REFUSAL, ignore_case=True)),
             "open_fence": answer["fences"] % 2 == 1,
         }
 
@@ -261,19 +261,15 @@ def _share(part: npt.NDArray[np.int64], of: npt.NDArray[np.int64]) -> npt.NDArra
     return np.asarray(part / np.maximum(of, 1))
 
 
-def _head(answer: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Return the beginning of each answer in lower case, with straight apostrophes."""
-    head = pc.utf8_lower(pc.utf8_slice_codeunits(answer, 0, _HEAD))
-    return pc.replace_substring(head, "’", "'")
-
-
 def _is_empty(
-    counts: dict[str, npt.NDArray[np.int64]], head: pa.LargeStringArray
+    counts: dict[str, npt.NDArray[np.int64]], answer: pa.LargeStringArray
 ) -> npt.NDArray[np.bool_]:
     """Return which answers are blank, or say no more than that they are."""
-    nothing = np.asarray(pc.match_substring_regex(head, _NOTHING))
-    blank = counts["characters"] == counts["spaces"]
-    return np.asarray(blank | nothing & (counts["characters"] < _HEAD))
+    empty = np.asarray(counts["characters"] == counts["spaces"])
+    short = counts["characters"] < _HEAD
+    said = answer.filter(pa.array(short))
+    empty[short] |= np.asarray(pc.match_substring_regex(said, _NOTHING, ignore_case=True))
+    return empty
 
 
 def _alike(
