@@ -15,7 +15,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from tamis.selectors.sharded import sharded_cover, sharded_diverse, shards_of
 
 DATA = Path(__file__).parents[1] / "data"
 
+METHODS = ("clean", "dsir", "deduplicate", "ifd")
 SHARDS = (2, 8, 32)
 WARM_ROWS = 20_000  # tasks enough for every worker to start
 
@@ -52,14 +53,15 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=20_000)
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--only", choices=["speed", "loss"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="of speed")
     arguments = parser.parse_args()
     if arguments.only != "loss":
-        speed(arguments.rows, arguments.lm_rows)
+        speed(arguments.rows, arguments.lm_rows, arguments.methods)
     if arguments.only != "speed":
         loss(arguments.points, arguments.k)
 
 
-def speed(rows: int, lm_rows: int) -> None:
+def speed(rows: int, lm_rows: int, methods: Sequence[str]) -> None:
     """Print the seconds of scorers in this process, and on Ray with one worker and two."""
     sample = tamis.load(DATA / "instructions.jsonl.zst", progress=False)
     target = tamis.load(DATA / "seed_tasks.jsonl", progress=False)
@@ -75,6 +77,7 @@ def speed(rows: int, lm_rows: int) -> None:
             (Deduplicate(), pool, None),
             (IFD(lm="bundled"), few, few.num_rows // 10),
         ]
+        cases = [case for case in cases if case[0].name in methods]
         here, one, two = (
             _seconds(name, workers, cases)
             for name, workers in (("local", 1), ("ray", 1), ("ray", 2))

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -187,15 +187,28 @@ def _cost(command: list[object], folder: Path, memory: int | None) -> Cost:
             preexec_fn=enter,
         )  # fmt: skip
         own = mapped = 0
+        begun: dict[int, float] = {}  # CPU seconds of what it began, which may outlive it
         while process.poll() is None:
             held = _memory(process.pid)
             own, mapped = max(own, held["RssAnon"]), max(mapped, held["RssFile"])
+            begun |= _begun_by(process.pid)
             time.sleep(0.05)
     wall, after = time.perf_counter() - started, os.times()
     if process.returncode:
         sys.exit((folder / "said").read_text() or f"ended with code {process.returncode}")
     cpu = sum(after[2:4]) - sum(before[2:4])  # of children that have ended
-    return Cost(wall, cpu, own / 1024, mapped / 1024)
+    return Cost(wall, cpu + sum(begun.values()), own / 1024, mapped / 1024)
+
+
+def _begun_by(process: int) -> dict[int, float]:
+    """Return the CPU seconds so far of each process that this one began, by number."""
+    seconds = {}
+    with suppress(OSError):  # one of them is just ending
+        for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+            figures = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            ticks = int(figures[11]) + int(figures[12])
+            seconds[int(child)] = ticks / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
 def _memory(process: int) -> dict[str, int]:

@@ -1,5 +1,7 @@
 # ruff: noqa: E402 - skipped as a whole where the extra is missing
 import json
+from pathlib import Path
+from platform import machine
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from tamis.models.sampling import _Draw
 from tamis.models.tokens import Piece
 from tamis.models.transformers import TransformersEmbedder, TransformersLM
 
+DATA = Path(__file__).parents[2] / "data"
 SMALL = {
     "vocab_size": 400,
     "hidden_size": 32,
@@ -73,7 +76,7 @@ def test_a_written_out_activation_becomes_one_kernel():
 
 
 def test_slices_of_the_vocabulary_make_one_softmax(monkeypatch):
-    monkeypatch.setattr(packed, "_LOGITS", 1)  # slices of 1024, the last of 452
+    monkeypatch.setattr(packed, "_SLICE", 1024)  # and the last of 452
     torch.manual_seed(0)
     head = torch.nn.Linear(16, 2500)
     hidden, targets = torch.randn(7, 16), torch.randint(2500, (7,))
@@ -81,6 +84,18 @@ def test_slices_of_the_vocabulary_make_one_softmax(monkeypatch):
         expected = head(hidden).log_softmax(-1)[torch.arange(7), targets]
         found = packed.token_logprobs(hidden, head, targets)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.skipif(machine() not in {"x86_64", "AMD64"}, reason="other products elsewhere")
+def test_what_is_scored_together_changes_no_bit_of_a_figure():
+    lm = tamis.models.load("bundled")
+    rows = tamis.load(DATA / "instructions.jsonl.zst", progress=False)[:40]
+    texts = [f"{asked}\n{said}" for asked, said in zip(rows["instruction"], rows["output"])]
+    together = [found.logprobs for found in lm.logprobs(texts)]
+    assert len({len(found) % 16 for found in together}) > 5  # all kinds of rests
+    for some in (slice(0, 1), slice(3, 4), slice(1, None, 3), slice(None, None, -1)):
+        found = [each.logprobs.tolist() for each in lm.logprobs(texts[some])]
+        assert found == [each.tolist() for each in together[some]]
 
 
 def test_onednn_takes_over_and_keeps_the_figures():
