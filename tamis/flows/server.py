@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import httpx
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
@@ -23,8 +23,7 @@ __all__ = ["begin_server", "check_server", "connected"]
 _PATIENCE_SECONDS = 120.0  # a database that is new, or of an older Prefect, is built up first
 
 
-@dataclass
-class _Own:
+class _Own(NamedTuple):
     """A server that this process began."""
 
     process: "subprocess.Popen[bytes]"
@@ -34,11 +33,17 @@ class _Own:
 _own: _Own | None = None
 
 
-def begin_server() -> None:
-    """Begin to start a server where none is set up, and do not wait for it."""
+def begin_server() -> str | None:
+    """Begin to start a server, and do not wait for it; None where one is set up, else its URL."""
     global _own
-    if _set_up() is not None or (_own is not None and _own.process.poll() is None):
-        return
+    if _set_up() is not None:
+        return None
+    if _own is None or _own.process.poll() is not None:
+        _own = _begun()
+    return _own.url
+
+
+def _begun() -> _Own:
     with socket.create_server(("127.0.0.1", 0)) as door:  # who comes early waits there
         settings = get_current_settings().to_environment_variables(exclude_unset=True)
         process = subprocess.Popen(
@@ -48,7 +53,7 @@ def begin_server() -> None:
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the run, which then tells the server
         )
-        _own = _Own(process, f"http://127.0.0.1:{door.getsockname()[1]}/api")
+        return _Own(process, f"http://127.0.0.1:{door.getsockname()[1]}/api")
 
 
 @contextmanager
@@ -60,19 +65,19 @@ def connected() -> Iterator[None]:
     RunError
         If it does not answer.
     """
-    begin_server()
-    if _set_up() is not None or _own is None:
+    url = begin_server()
+    if url is None:
         check_server()
         yield
         return
     try:
-        httpx.get(f"{_own.url}/health", timeout=_PATIENCE_SECONDS).raise_for_status()
+        httpx.get(f"{url}/health", timeout=_PATIENCE_SECONDS).raise_for_status()
     except httpx.HTTPError as error:
         raise RunError(
             f"Prefect's server did not start ({type(error).__name__}); "
             "`prefect server start` says why"
         ) from None
-    with temporary_settings(updates={PREFECT_API_URL: _own.url}):
+    with temporary_settings(updates={PREFECT_API_URL: url}):
         yield
 
 
