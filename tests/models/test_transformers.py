@@ -90,7 +90,9 @@ def test_slices_of_the_vocabulary_make_one_softmax(monkeypatch):
 def test_what_is_scored_together_changes_no_bit_of_a_figure():
     lm = tamis.models.load("bundled")
     rows = tamis.load(DATA / "instructions.jsonl.zst", progress=False)[:40]
-    texts = [f"{asked}\n{said}" for asked, said in zip(rows["instruction"], rows["output"])]
+    texts = [
+        f"{asked}\n{said}" for asked, said in zip(rows["instruction"], rows["output"], strict=True)
+    ]
     together = [found.logprobs for found in lm.logprobs(texts)]
     assert len({len(found) % 16 for found in together}) > 5  # all kinds of rests
     for some in (slice(0, 1), slice(3, 4), slice(1, None, 3), slice(None, None, -1)):
