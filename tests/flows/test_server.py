@@ -11,7 +11,8 @@ from scheduling import eventually
 
 POOL = Path(__file__).parents[2] / "data" / "instructions.jsonl.zst"
 BEGIN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
 from tamis.flows import server
 server.begin_server()
 print(server._own.process.pid, flush=True)
