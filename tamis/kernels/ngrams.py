@@ -5,30 +5,31 @@ hashed to a bucket. Of an n-gram nothing is made but its hash, of a text nothing
 its sum, so memory is that of the longest text.
 
 What it costs, in ns a byte (x86-64 at about 4 GHz, English of 4.6 bytes a word, orders = 2):
-splitting 1.3; a word's hash, a multiplication for every 8 bytes, 0.8; joining hashes to
+splitting 0.6; a word's hash, a multiplication for every 8 bytes, 0.35; joining hashes to
 n-grams and reducing them to buckets, in vectors, 0.7; adding in a table of 10,000, which
-stays in the second-level cache, 0.2. That is 3.0, or 330 MB/s; Russian takes 4. SHA-256 takes
-5 to 6 more: of two look-ups a word in 8 MB most wait for the third-level cache, and one in ten
-meets an n-gram that must be digested, 50 ns.
+stays in the second-level cache, 0.3. That is 2.0, or 500 MB/s; texts with little ASCII take
+twice as much. SHA-256 takes 5 more: of two look-ups a word in 8 MB most wait for the third-level
+cache, and one in ten meets an n-gram that must be digested, 50 ns.
 """
 
 import threading
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from tamis.kernels.sha256 import sha256_mod
-from tamis.kernels.words import room_for, split, word_table
+from tamis.kernels.spans import Room, mixed, room_for, word_hash
+from tamis.kernels.words import split, word_table
 
-__all__ = ["Hash", "bucket_counts", "bucket_sums", "mixed", "word_hash"]
+__all__ = ["Hash", "bucket_counts", "bucket_sums"]
 
 Hash = Literal["fast", "sha256"]
 """'fast' is 64-bit multiply and xor-shift; 'sha256' that of the n-gram's words joined by spaces."""
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
-_ONE, _32, _ONES = np.uint64(1), np.uint64(32), ~np.uint64(0)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ONE, _32 = np.uint64(1), np.uint64(32)
 _CHUNK = 1 << 13  # bytes of text worked on together: what is made of them stays in the caches
 _MEMO_SLOTS = 1 << 20
 _memos = threading.local()
@@ -100,15 +101,13 @@ def bucket_sums(
     return sums, words
 
 
-def _room(
-    offsets: npt.NDArray[np.int64], orders: int, buckets: int, hash: Hash
-) -> tuple[npt.NDArray[np.generic], ...]:
+def _room(offsets: npt.NDArray[np.int64], orders: int, buckets: int, hash: Hash) -> tuple[Any, ...]:
     """Return the table and the arrays that a kernel works in."""
     n_bytes = max(int(np.diff(offsets).max(initial=0)), _CHUNK)
     grams = np.empty((orders, n_bytes + 1), np.uint64)
     firsts = np.empty(len(offsets), np.int64)
     memo = _memo(buckets) if hash == "sha256" else np.empty(0, np.uint64)
-    return word_table(), *room_for(n_bytes), grams, firsts, memo
+    return word_table(), room_for(n_bytes), grams, firsts, memo
 
 
 def _memo(buckets: int) -> npt.NDArray[np.uint64]:
@@ -128,8 +127,7 @@ def _add_counts(
     offsets: npt.NDArray[np.int64],
     data: npt.NDArray[np.uint8],
     table: npt.NDArray[np.uint32],
-    text: npt.NDArray[np.uint8],
-    ends: npt.NDArray[np.int64],
+    room: Room,
     grams: npt.NDArray[np.uint64],
     firsts: npt.NDArray[np.int64],
     memo: npt.NDArray[np.uint64],
@@ -137,8 +135,8 @@ def _add_counts(
 ) -> None:
     row = 0
     while row < len(offsets) - 1:
-        rows = _split_chunk(offsets[row:], data, table, text, ends, firsts)
-        _write_buckets(text, ends, firsts[rows], memo, len(counts), grams)
+        rows = _split_chunk(offsets[row:], data, table, room, firsts)
+        _write_buckets(room, firsts[rows], memo, len(counts), grams)
         for i in range(rows):
             for order in range(len(grams)):
                 for word in range(firsts[i] + order, firsts[i + 1]):
@@ -151,8 +149,7 @@ def _write_sums(
     offsets: npt.NDArray[np.int64],
     data: npt.NDArray[np.uint8],
     table: npt.NDArray[np.uint32],
-    text: npt.NDArray[np.uint8],
-    ends: npt.NDArray[np.int64],
+    room: Room,
     grams: npt.NDArray[np.uint64],
     firsts: npt.NDArray[np.int64],
     memo: npt.NDArray[np.uint64],
@@ -162,8 +159,8 @@ def _write_sums(
 ) -> None:
     row = 0
     while row < len(offsets) - 1:
-        rows = _split_chunk(offsets[row:], data, table, text, ends, firsts)
-        _write_buckets(text, ends, firsts[rows], memo, len(values), grams)
+        rows = _split_chunk(offsets[row:], data, table, room, firsts)
+        _write_buckets(room, firsts[rows], memo, len(values), grams)
         for i in range(rows):
             total = 0.0
             for order in range(len(grams)):
@@ -178,8 +175,7 @@ def _split_chunk(
     offsets: npt.NDArray[np.int64],
     data: npt.NDArray[np.uint8],
     table: npt.NDArray[np.uint32],
-    text: npt.NDArray[np.uint8],
-    ends: npt.NDArray[np.int64],
+    room: Room,
     firsts: npt.NDArray[np.int64],
 ) -> int:
     """Split the first texts, one and as many as fit in a chunk; return how many.
@@ -191,15 +187,14 @@ def _split_chunk(
         start, stop = offsets[rows], offsets[rows + 1]
         if rows and stop - offsets[0] > _CHUNK:
             break
-        firsts[rows + 1] = split(data, start, stop, table, text, ends, firsts[rows])
+        firsts[rows + 1] = split(data, start, stop, table, room, firsts[rows])
         rows += 1
     return rows
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _write_buckets(
-    text: npt.NDArray[np.uint8],
-    ends: npt.NDArray[np.int64],
+    room: Room,
     words: int,
     memo: npt.NDArray[np.uint64],
     buckets: int,
@@ -210,13 +205,13 @@ def _write_buckets(
     That some of these words belong to the text before does no harm: they are not counted.
     """
     for word in range(words):
-        grams[0, word] = word_hash(text, ends[word] + 1, ends[word + 1])
+        grams[0, word] = word_hash(room.text, room.begins[word], room.ends[word])
     for order in range(1, len(grams)):
         for word in range(order, words):
             grams[order, word] = mixed(grams[order - 1, word - 1] + _GOLDEN, grams[0, word])
     for order in range(len(grams)):
         if len(memo):
-            _look_up(text, ends, order, words, memo, buckets, grams[order])
+            _look_up(room, order, words, memo, buckets, grams[order])
             continue
         for word in range(order, words):
             spread = mixed(grams[order, word], _GOLDEN)
@@ -225,8 +220,7 @@ def _write_buckets(
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _look_up(
-    text: npt.NDArray[np.uint8],
-    ends: npt.NDArray[np.int64],
+    room: Room,
     order: int,
     words: int,
     memo: npt.NDArray[np.uint64],
@@ -246,36 +240,31 @@ def _look_up(
         keys[misses], missed[misses] = grams[word], word
         misses += ((slots[word] ^ grams[word]) > low) | (slots[word] & low == 0)
         grams[word] = (slots[word] & low) - _ONE
-    missed = missed[:misses]
     found = np.empty(misses, np.int64)
-    sha256_mod(text, ends[missed - order] + 1, ends[missed + 1], buckets, found)
+    said, borders = _joined(room, missed[:misses], order)
+    sha256_mod(said, borders[:-1], borders[1:], buckets, found)
     for i in range(misses):
         grams[missed[i]] = found[i]
         memo[keys[i] & last_slot] = (keys[i] & ~low) | np.uint64(found[i] + 1)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def word_hash(text: npt.NDArray[np.uint8], begin: int, end: int) -> np.uint64:
-    """Return a hash of the word `text[begin:end]`, as `split` wrote it."""
-    state = np.uint64(end - begin) * _GOLDEN  # so that NULs at the end count
-    last = begin + (end - begin - 1) // 8 * 8
-    for i in range(begin, last, 8):
-        state = mixed(state, _eight_bytes(text, i))
-    unused = np.uint64(8 * (last + 8 - end))
-    return np.uint64(mixed(state, _eight_bytes(text, last) & _ONES >> unused))
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def mixed(state: np.uint64, value: np.uint64) -> np.uint64:
-    """Return a hash of a hash and a value."""
-    product = (state ^ value) * _GOLDEN
-    return product ^ product >> _32
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _eight_bytes(text: npt.NDArray[np.uint8], i: int) -> np.uint64:
-    """Return 8 bytes from `text[i]` as a little-endian number; the compiler makes it one load."""
-    value = np.uint64(0)
-    for j in range(8):
-        value |= np.uint64(text[np.uint64(i) + np.uint64(j)]) << np.uint64(8 * j)
-    return value
+def _joined(
+    room: Room, lasts: npt.NDArray[np.int64], order: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return n-grams, their words joined by spaces, one after the other, and where each begins."""
+    borders = np.zeros(len(lasts) + 1, np.int64)
+    for i in range(len(lasts)):
+        length = order
+        for word in range(lasts[i] - order, lasts[i] + 1):
+            length += room.ends[word] - room.begins[word]
+        borders[i + 1] = borders[i] + length
+    said = np.full(borders[-1], 0x20, np.uint8)
+    for i in range(len(lasts)):
+        at = borders[i]
+        for word in range(lasts[i] - order, lasts[i] + 1):
+            for j in range(room.begins[word], room.ends[word]):
+                said[at] = room.text[j]
+                at += 1
+            at += 1
+    return said, borders

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.ngrams import mixed, word_hash
-from tamis.kernels.words import room_for, split, word_table
+from tamis.kernels.spans import Room, mixed, room_for, word_hash
+from tamis.kernels.words import split, word_table
 
 __all__ = ["known_runs", "shared_runs"]
 
@@ -43,9 +43,7 @@ def known_runs(
     """
     n_words = int(np.diff(offsets).sum()) + 1  # a word has a byte
     hashes, texts = np.empty(n_words, np.uint64), np.empty(n_words, np.int64)
-    count = _list_runs(
-        offsets, data, word_table(), *_room(offsets), length, shortest, hashes, texts
-    )
+    count = _list_runs(offsets, data, word_table(), _room(offsets), length, shortest, hashes, texts)
     found, first = np.unique(hashes[:count], return_index=True)
     return found, texts[:count][first]
 
@@ -80,14 +78,14 @@ def shared_runs(
     covered, words = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     first = np.full(rows, -1, np.int64)
     _find_runs(
-        offsets, data, word_table(), *_room(offsets), _table_of(known), known, length, shortest,
+        offsets, data, word_table(), _room(offsets), _table_of(known), known, length, shortest,
         covered, words, first,
     )  # fmt: skip
     return covered, words, first
 
 
-def _room(offsets: Offsets) -> tuple[Texts, Offsets]:
-    return room_for(int(np.diff(offsets).max(initial=0)))
+def _room(offsets: Offsets) -> Room:
+    return room_for(int(np.diff(offsets).max(initial=0)))  # type: ignore[no-any-return]
 
 
 def _table_of(known: Hashes) -> Counts:
@@ -124,10 +122,10 @@ def _look_up(value: np.uint64, table: Counts, known: Hashes) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _word_hashes(text: Texts, ends: Offsets, words: int) -> Hashes:
+def _word_hashes(room: Room, words: int) -> Hashes:
     hashes = np.empty(words, np.uint64)
     for word in range(words):
-        hashes[word] = word_hash(text, ends[word] + 1, ends[word + 1])
+        hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
     return hashes
 
 
@@ -140,15 +138,15 @@ def _extend(runs: Hashes, words: Hashes, length: int) -> None:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _list_runs(
-    offsets: Offsets, data: Texts, table: npt.NDArray[np.uint32], text: Texts, ends: Offsets,
+    offsets: Offsets, data: Texts, table: npt.NDArray[np.uint32], room: Room,
     length: int, shortest: int, hashes: Hashes, texts: Counts,
 ) -> int:  # fmt: skip
     count = 0
     for row in range(len(offsets) - 1):
-        words = split(data, offsets[row], offsets[row + 1], table, text, ends)
+        words = split(data, offsets[row], offsets[row + 1], table, room)
         if words < shortest:
             continue
-        alone = _word_hashes(text, ends, words)
+        alone = _word_hashes(room, words)
         runs = alone.copy()
         last = min(length, words)
         for size in range(2, last + 1):
@@ -161,13 +159,13 @@ def _list_runs(
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _find_runs(
-    offsets: Offsets, data: Texts, table: npt.NDArray[np.uint32], text: Texts, ends: Offsets,
+    offsets: Offsets, data: Texts, table: npt.NDArray[np.uint32], room: Room,
     places: Counts, known: Hashes, length: int, shortest: int,
     covered: Counts, words: Counts, first: Counts,
 ) -> None:  # fmt: skip
     for row in range(len(offsets) - 1):
-        words[row] = split(data, offsets[row], offsets[row + 1], table, text, ends)
-        alone = _word_hashes(text, ends, words[row])
+        words[row] = split(data, offsets[row], offsets[row + 1], table, room)
+        alone = _word_hashes(room, words[row])
         runs = alone.copy()
         marks = np.zeros(words[row], np.bool_)
         earliest = words[row]

@@ -5,18 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.kernels.words import room_for, split, word_table
+from tamis.kernels.blocks import BLOCK
+from tamis.kernels.spans import room_for
+from tamis.kernels.words import split, word_table
 
 # What str.lower and \w treat in ways of their own: sigmas, what is ignored beside them, a
 # dotted I, marks that are no word, capitals with longer lower case, spaces of all widths.
 ODD = "AaΣσς'.·:ʰͅİIıȺẞKÅ̇_0٣²½ \t\n\x1c\x85\u00a0\u2003\u200b\u3000東京é́😀🧑‍🚀\x00-"
 
 
-def words_of(text):
-    data = np.frombuffer(text.encode(), np.uint8)
-    room, ends = room_for(len(data))
-    words = split(data, 0, len(data), word_table(), room, ends)
-    return [room[ends[w] + 1 : ends[w + 1]].tobytes().decode() for w in range(words)]
+def words_of(text, after=b""):
+    data = np.frombuffer(text.encode() + after, np.uint8)
+    stop = len(data) - len(after)
+    room = room_for(len(data))
+    words = split(data, 0, stop, word_table(), room)
+    return [room.text[room.begins[w] : room.ends[w]].tobytes().decode() for w in range(words)]
 
 
 def as_python_says(text):
@@ -27,6 +30,28 @@ def as_python_says(text):
 @given(st.text() | st.text(alphabet=ODD))
 def test_words_are_those_of_lower_and_re(text):
     assert words_of(text) == as_python_says(text)
+
+
+PLAIN = "".join(map(chr, range(128)))
+PIECES = st.text(alphabet=PLAIN) | st.text(alphabet="aZ_9 ,", min_size=20) | st.text(alphabet=ODD)
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    st.lists(PIECES, max_size=8).map("".join),
+    st.sampled_from([b"", b"x" * 64, b" " * 64, b"\xc3\xa9" * 32, b"," * 70]),
+)
+def test_words_are_the_same_in_blocks_of_64_bytes(text, after):
+    # A block is only looked at where 64 bytes are there, those of the next text among them.
+    assert words_of(text, after) == as_python_says(text)
+
+
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 200])
+@pytest.mark.parametrize("pair", ["ab", "a ", "a,", ", ", "é,", "aé", " é"])
+def test_a_change_of_kind_at_every_place_of_a_block(length, pair):
+    for at in range(length + 1):
+        text = pair[0] * at + pair[1] * (length - at)
+        assert words_of(text, b"z" * 64) == as_python_says(text)
 
 
 @pytest.mark.parametrize("first", [*range(0, 0x20000, 0x1000), 0x2F000, 0xE0000])
@@ -57,21 +82,24 @@ def test_words_by_hand(text, words):
 def test_a_text_among_others_does_not_look_beyond_its_borders():
     # A sigma is final at the end of its text, whatever the next one begins with.
     data = np.frombuffer("ΑΣΑ".encode(), np.uint8)
-    room, ends = room_for(len(data))
-    split(data, 0, 4, word_table(), room, ends)
-    assert room[: ends[1]].tobytes().decode() == "ας"
-    split(data, 2, 6, word_table(), room, ends)
-    assert room[: ends[1]].tobytes().decode() == "σα"
+    room = room_for(len(data))
+    split(data, 0, 4, word_table(), room)
+    assert room.text[: room.ends[0]].tobytes().decode() == "ας"
+    split(data, 2, 6, word_table(), room)
+    assert room.text[: room.ends[0]].tobytes().decode() == "σα"
 
 
 @settings(deadline=None, max_examples=300)
 @given(
-    st.binary() | st.lists(st.sampled_from([b"\xff", b"\xf4\xbf", b"a", b"\xc4\xb0"])).map(b"".join)
+    st.binary(max_size=200)
+    | st.lists(st.sampled_from([b"\xff", b"\xf4\xbf", b"a", b"\xc4\xb0", b"b," * 20])).map(b"".join)
 )
 def test_bytes_that_are_no_utf8_stay_in_the_room(content):
     data = np.frombuffer(content, np.uint8)
-    room, ends = room_for(len(data))
-    words = split(data, 0, len(data), word_table(), room, ends)
-    assert words < len(ends)
-    assert (np.diff(ends[: words + 1]) > 0).all()
-    assert ends[words] + 8 <= len(room)
+    room = room_for(len(data))
+    words = split(data, 0, len(data), word_table(), room)
+    assert words <= len(content)
+    begins, ends = room.begins[:words], room.ends[:words]
+    assert (begins < ends).all()
+    assert (ends[:-1] <= begins[1:]).all()
+    assert ends.max(initial=0) + BLOCK <= len(room.text)

@@ -1,0 +1,167 @@
+"""Where words begin and end, whatever a word is: what the splitters of texts share.
+
+A splitter goes through a text, 64 bytes of ASCII at a time where it can and character by
+character elsewhere, and says of what kind each is; here the text is written down in lower case
+with the borders of its words. So a word has the same bytes, and the same hash, whichever way
+it was read. Nothing here branches on where a word ends: one byte in five, it cannot be
+predicted.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from tamis.kernels.blocks import BLOCK, beyond_ascii, copy_lower, first_one, list_ones, only_first
+
+__all__ = [
+    "ALONE",
+    "BETWEEN",
+    "FEW",
+    "MARKS",
+    "WORD",
+    "Room",
+    "mixed",
+    "plain",
+    "put",
+    "put_block",
+    "room_for",
+    "word_hash",
+]
+
+BETWEEN = 0  # parts words
+WORD = 1  # a run of these is a word
+MARKS = 2  # and so is a run of these
+ALONE = 3  # a word of its own
+
+FEW = 32  # bytes that are gone through one by one before the next block of ASCII is tried
+_ONE, _8, _32, _ALL = np.uint64(1), np.uint64(8), np.uint64(32), ~np.uint64(0)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
+
+
+class Room(NamedTuple):
+    """What splitters write to.
+
+    Attributes
+    ----------
+    text : uint8 array
+        UTF-8 in lower case. Eight bytes from any place in a word can be read.
+    begins, ends : int64 arrays
+        Word w is `text[begins[w] : ends[w]]`.
+    """
+
+    text: npt.NDArray[np.uint8]
+    begins: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def room_for(n_bytes: int) -> Room:
+    """Return room for texts of so many bytes: 19 bytes for each."""
+    # A byte that is no UTF-8 becomes the three of U+FFFD; a block is written whole.
+    text = np.empty(3 * n_bytes + 2 * BLOCK, np.uint8)
+    return Room(text, np.empty(n_bytes + 2, np.int64), np.empty(n_bytes + 2, np.int64))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def plain(data: npt.NDArray[np.uint8], at: int, stop: int) -> int:
+    """Return how many bytes of ASCII a block from `at` on has; 0 if too few to be worth it."""
+    if at + BLOCK > len(data):
+        return 0
+    n = min(stop - at, BLOCK)
+    found = first_one(beyond_ascii(data, at))
+    return n if found >= n else found if 2 * found >= FEW else 0
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def put_block(
+    data: npt.NDArray[np.uint8],
+    at: int,
+    n: int,
+    word: np.uint64,
+    other: np.uint64,
+    kind: int,
+    before: int,
+    words: int,
+    length: int,
+    room: Room,
+) -> tuple[int, int]:
+    """Write `n` bytes of ASCII after a character of kind `before`.
+
+    Parameters
+    ----------
+    word, other : uint64
+        Which of the bytes are of kind WORD, and which of `kind`, MARKS or ALONE.
+    words, length : int
+        Words that have ended, and bytes that are written.
+
+    Returns
+    -------
+    kind : int
+        That of the last byte.
+    words : int
+        Words that have ended now.
+    """
+    copy_lower(data, at, room.text, length)
+    valid = only_first(n)
+    word, other = word & valid, other & valid
+    after_word = word << _ONE | np.uint64(before == WORD)
+    after_other = other << _ONE | np.uint64(before == kind)
+    going_on = other & after_other if kind == MARKS else np.uint64(0)
+    begun = word & ~after_word | other & ~going_on
+    ended = (after_word & ~word | after_other & ~going_on) & valid
+    list_ones(begun, length, room.begins, words + (before != BETWEEN))
+    words = list_ones(ended, length, room.ends, words)
+    last = np.uint64(n - 1)
+    return int(word >> last & _ONE) * WORD + int(other >> last & _ONE) * kind, words
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def put(point: int, kind: int, before: int, words: int, length: int, room: Room) -> tuple[int, int]:
+    """Write a character after one of kind `before`; return words that have ended, and length."""
+    going_on = (kind == before) & (kind != ALONE)
+    room.ends[np.uint64(words)] = length
+    words += (not going_on) & (before != BETWEEN)
+    # Inside a word this is the place of the next one, which is written again when that begins.
+    room.begins[np.uint64(words + (going_on & (kind != BETWEEN)))] = length
+    room.text[np.uint64(length)] = point
+    return words, length + 1 if point < 0x80 else _encoded(point, room.text, length)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _encoded(point: int, text: npt.NDArray[np.uint8], length: int) -> int:
+    """Write a code point of two bytes or more at `text[length]`; return the new length."""
+    more = 1 if point < 0x800 else 2 if point < 0x10000 else 3
+    text[length] = (0xF00 >> (more + 1) & 0xFF) | point >> 6 * more
+    for j in range(1, more + 1):
+        text[length + j] = 0x80 | (point >> 6 * (more - j) & 0x3F)
+    return length + 1 + more
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def word_hash(text: npt.NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+    """Return a hash of the word `text[begin:end]`, a multiplication for every 8 bytes."""
+    left = np.uint64(end - begin)
+    state = left * _GOLDEN  # so that NULs at the end count
+    while left > _8:  # seldom: one English word in ten
+        state = mixed(state, _eight_bytes(text, begin))
+        begin += 8
+        left -= _8
+    return np.uint64(mixed(state, _eight_bytes(text, begin) & _ALL >> (_8 - left) * _8))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def mixed(state: np.uint64, value: np.uint64) -> np.uint64:
+    """Return a hash of a hash and a value."""
+    product = (state ^ value) * _GOLDEN
+    return product ^ product >> _32
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _eight_bytes(text: npt.NDArray[np.uint8], i: int) -> np.uint64:
+    """Return 8 bytes from `text[i]` as a little-endian number; the compiler makes it one load."""
+    value = np.uint64(0)
+    for j in range(8):
+        value |= np.uint64(text[np.uint64(i) + np.uint64(j)]) << np.uint64(8 * j)
+    return value
