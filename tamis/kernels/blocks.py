@@ -20,12 +20,14 @@ __all__ = [
     "BLOCK",
     "beyond_ascii",
     "blank",
+    "controls",
     "copy_lower",
     "first_one",
     "letters",
     "list_ones",
     "ones",
     "only_first",
+    "symbols",
     "within",
     "wordlike",
 ]
@@ -135,9 +137,23 @@ def wordlike(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def blank(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
-    r"""Say which bytes are white space: `str.isspace` and `\\s` in ASCII."""
+    """Say which bytes are spaces, tabs or what ends lines and pages."""
+    return np.uint64(within(data, at, 0x20, 1) | within(data, at, 0x09, 5))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def symbols(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
+    """Say which bytes are one of $ + < = > ^ ` | ~: category S in ASCII."""
+    one = within(data, at, 0x24, 1) | within(data, at, 0x2B, 1) | within(data, at, 0x3C, 3)
+    other = within(data, at, 0x5E, 1) | within(data, at, 0x60, 1)
+    return np.uint64(one | other | within(data, at, 0x7C, 1) | within(data, at, 0x7E, 1))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def controls(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
+    """Say which bytes are control characters and not `blank`."""
     return np.uint64(
-        within(data, at, 0x20, 1) | within(data, at, 0x09, 5) | within(data, at, 0x1C, 4)
+        within(data, at, 0x00, 9) | within(data, at, 0x0E, 18) | within(data, at, 0x7F, 1)
     )
 
 

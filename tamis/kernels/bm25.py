@@ -17,7 +17,8 @@ from numba import njit
 
 from tamis.kernels.characters import character_table
 from tamis.kernels.highest import highest
-from tamis.kernels.minhash import word_hashes
+from tamis.kernels.lexemes import word_hashes
+from tamis.kernels.spans import room_for
 
 __all__ = ["Index", "best", "index_of"]
 
@@ -133,9 +134,11 @@ def _words(offsets: Offsets, data: Texts) -> tuple[Offsets, Hashes]:
 def _split(offsets: Offsets, data: Texts, table: npt.NDArray[np.uint32]) -> tuple[Offsets, Hashes]:
     counts = np.empty(len(offsets) - 1, np.int64)
     words = np.empty(offsets[-1] - offsets[0] + 1, np.uint64)
+    room = room_for(np.diff(offsets).max())
     total = 0
     for text in range(len(counts)):
-        counts[text] = word_hashes(data, offsets[text], offsets[text + 1], table, words[total:])
+        start, stop = offsets[text], offsets[text + 1]
+        counts[text] = word_hashes(data, start, stop, table, room, words[total:])
         total += counts[text]
     return counts, words[:total].copy()
 

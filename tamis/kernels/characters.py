@@ -31,7 +31,7 @@ __all__ = [
     "may_not_be_nfc",
 ]
 
-SPACE = 0  # str.isspace
+SPACE = 0  # category Z, tabs, and what ends lines and pages
 PUNCTUATION = 1  # parts words and is no word: category P, and what is not assigned
 WORD = 2  # str.isalnum, '_' and combining marks: a run of these is a word
 LETTER = 3  # a letter of a script without spaces: a word of its own

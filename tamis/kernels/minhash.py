@@ -6,10 +6,8 @@ Jaccard similarity (Broder 1997), so `bands` groups of `rows` permutations agree
 group with probability 1 − (1 − J^rows)^bands (Indyk and Motwani 1998). Texts that agree on
 a group are candidates; the sets themselves then tell.
 
-Words are lower-case runs of letters, digits, '_' and combining marks; a character of a
-script without spaces (Han, kana, Thai, …) and a symbol (+, <, €, an emoji) are each a word;
-punctuation only parts words. A text of fewer words than `ngram` has one shingle, all of it;
-one without words has none.
+Words are those of `tamis.kernels.lexemes`. A text of fewer words than `ngram` has one shingle,
+all of it; one without words has none.
 
 The permutations are x ↦ a x + b mod 2³², a odd: bijections of the 32-bit hashes that one
 instruction applies to 8 or 16 lanes, so that all of them cost less than reading the text.
@@ -21,16 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.characters import (
-    IGNORED,
-    KIND_AT,
-    LETTER,
-    LOWER,
-    SPACE,
-    SYMBOL,
-    WORD,
-    character,
-)
+from tamis.kernels.lexemes import split_at_spaces, word_hashes
+from tamis.kernels.spans import Room, mixed, room_for, word_hash
 
 __all__ = [
     "agreement",
@@ -41,7 +31,6 @@ __all__ = [
     "shingle_sets",
     "signatures",
     "text_keys",
-    "word_hashes",
 ]
 
 _MOST_HASHES = 128
@@ -50,9 +39,7 @@ _START = np.uint64(0xCBF29CE484222325)
 _ODD, _ODD_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _32, _33 = np.uint64(32), np.uint64(33)
-_BLANK = np.uint64(ord(" "))
 _ONES = np.uint32(0xFFFFFFFF)
-_KINDS = np.uint32(7)
 _BYTE = np.uint32(255)
 _FEW = 32
 
@@ -120,24 +107,14 @@ def text_keys(offsets: Offsets, data: Texts, table: Table) -> npt.NDArray[np.uin
     uint64 array of shape (n, 2)
     """
     keys = np.empty((len(offsets) - 1, 2), np.uint64)
+    room = room_for(_longest(offsets))
     for text in range(len(keys)):
-        first, second = _START, _START
-        said, said_2 = first, second  # without the space at the end
-        after_space = True
-        i, stop = offsets[text], offsets[text + 1]
-        while i < stop:
-            entry, width = character(data, i, stop, table)
-            i += width
-            # No branch: every fifth character is a space, and which cannot be predicted.
-            space = entry >> KIND_AT & _KINDS == SPACE
-            counts = _mask(not (space & after_space))
-            value = np.uint64(entry & LOWER) & ~_mask(space) | _BLANK & _mask(space)
-            first = first & ~counts | (first ^ value) * _ODD & counts
-            second = second & ~counts | (second ^ value) * _ODD_2 & counts
-            said = said & _mask(space) | first & ~_mask(space)
-            said_2 = said_2 & _mask(space) | second & ~_mask(space)
-            after_space = space
-        keys[text, 0], keys[text, 1] = _mixed(said), _mixed(said_2)
+        first = second = _START
+        for run in range(split_at_spaces(data, offsets[text], offsets[text + 1], table, room)):
+            said = word_hash(room.text, room.begins[run], room.ends[run])
+            other = word_hash(room.text, room.begins[run], room.ends[run], _ODD_2)
+            first, second = mixed(first, said), mixed(second, other, _ODD_2)
+        keys[text, 0], keys[text, 1] = _mixed(first), _mixed(second)
     return keys
 
 
@@ -164,14 +141,14 @@ def signatures(
 
     Notes
     -----
-    Time O(bytes + P · words); memory 12 bytes a byte of the longest text, if every byte of
+    Time O(bytes + P · words); memory 31 bytes a byte of the longest text, as if every byte of
     it were a word.
     """
     n = len(offsets) - 1
     signed, counts = np.empty((n, permutations.shape[1]), np.uint32), np.empty(n, np.int32)
-    words, shingles = _room(offsets)
+    room, words, shingles = _room(offsets)
     for text in range(n):
-        found = word_hashes(data, offsets[text], offsets[text + 1], table, words)
+        found = word_hashes(data, offsets[text], offsets[text + 1], table, room, words)
         counts[text] = _shingles(words[:found], ngram, shingles)
         _sign(shingles[: counts[text]], permutations[0], permutations[1], signed[text])
     return signed, counts
@@ -219,10 +196,10 @@ def shingle_sets(
     n = len(offsets) - 1
     bounds = np.zeros(n + 1, np.int64)
     hashes = np.empty(offsets[n] - offsets[0] + n, np.uint32)
-    words, shingles = _room(offsets)
+    room, words, shingles = _room(offsets)
     spare = np.empty_like(shingles)
     for text in range(n):
-        found = word_hashes(data, offsets[text], offsets[text + 1], table, words)
+        found = word_hashes(data, offsets[text], offsets[text + 1], table, room, words)
         count = _shingles(words[:found], ngram, shingles)
         _sort(shingles[:count], spare)
         end = bounds[text]
@@ -252,38 +229,17 @@ def jaccard(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> floa
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _room(offsets: Offsets) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-    longest = 0
-    for text in range(len(offsets) - 1):
-        longest = max(longest, offsets[text + 1] - offsets[text])
-    return np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.uint32)
+def _room(offsets: Offsets) -> tuple[Room, npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+    longest = _longest(offsets)
+    return room_for(longest), np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.uint32)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def word_hashes(
-    data: Texts, start: int, stop: int, table: Table, words: npt.NDArray[np.uint64]
-) -> int:
-    """Write the hash of each word of `data[start:stop]` to `words`; return how many."""
-    count = np.uint64(0)
-    word = _START  # no word yet
-    i = start
-    while i < stop:
-        entry, width = character(data, i, stop, table)
-        i += width
-        kind = entry >> KIND_AT & _KINDS
-        inside = kind == WORD
-        # Every hash is written, and the place to write moves on at a word's end: a branch
-        # there, one character in six, would be mispredicted half of the time.
-        words[count] = word ^ word >> _32
-        count += np.uint64((not inside) & (word != _START) & (kind != IGNORED))
-        longer = (word ^ np.uint64(entry & LOWER)) * _ODD
-        kept = word if kind == IGNORED else _START
-        word = longer & _mask(inside) | kept & ~_mask(inside)
-        if kind in (LETTER, SYMBOL):
-            words[count] = _mixed(np.uint64(entry & LOWER))
-            count += np.uint64(1)
-    words[count] = word ^ word >> _32
-    return int(count) + int(word != _START)
+def _longest(offsets: Offsets) -> int:
+    longest = 0
+    for text in range(len(offsets) - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    return int(longest)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -346,12 +302,6 @@ def _sign(
         x = shingles[s]
         for p in range(len(signature)):
             signature[p] = min(signature[p], np.uint32(a[p] * x + b[p]))
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _mask(condition: bool) -> np.uint64:
-    """Return all bits or none."""
-    return np.uint64(0) - np.uint64(condition)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

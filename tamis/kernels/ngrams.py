@@ -20,7 +20,7 @@ import numpy.typing as npt
 from numba import njit
 
 from tamis.kernels.sha256 import sha256_mod
-from tamis.kernels.spans import Room, mixed, room_for, word_hash
+from tamis.kernels.spans import GOLDEN, Room, mixed, room_for, word_hash
 from tamis.kernels.words import split, word_table
 
 __all__ = ["Hash", "bucket_counts", "bucket_sums"]
@@ -28,7 +28,6 @@ __all__ = ["Hash", "bucket_counts", "bucket_sums"]
 Hash = Literal["fast", "sha256"]
 """'fast' is 64-bit multiply and xor-shift; 'sha256' that of the n-gram's words joined by spaces."""
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ONE, _32 = np.uint64(1), np.uint64(32)
 _CHUNK = 1 << 13  # bytes of text worked on together: what is made of them stays in the caches
 _MEMO_SLOTS = 1 << 20
@@ -208,13 +207,13 @@ def _write_buckets(
         grams[0, word] = word_hash(room.text, room.begins[word], room.ends[word])
     for order in range(1, len(grams)):
         for word in range(order, words):
-            grams[order, word] = mixed(grams[order - 1, word - 1] + _GOLDEN, grams[0, word])
+            grams[order, word] = mixed(grams[order - 1, word - 1] + GOLDEN, grams[0, word])
     for order in range(len(grams)):
         if len(memo):
             _look_up(room, order, words, memo, buckets, grams[order])
             continue
         for word in range(order, words):
-            spread = mixed(grams[order, word], _GOLDEN)
+            spread = mixed(grams[order, word], GOLDEN)
             grams[order, word] = (spread >> _32) * np.uint64(buckets) >> _32
 
 

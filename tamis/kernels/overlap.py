@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.spans import Room, mixed, room_for, word_hash
+from tamis.kernels.spans import GOLDEN, Room, mixed, room_for, word_hash
 from tamis.kernels.words import split, word_table
 
 __all__ = ["known_runs", "shared_runs"]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ONE, _32 = np.uint64(1), np.uint64(32)
 
 Offsets = npt.NDArray[np.int64]
@@ -108,7 +107,7 @@ def _fill_table(known: Hashes, table: Counts) -> Counts:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _place(value: np.uint64, size: int) -> int:
-    return int((value ^ value >> _32) * _GOLDEN >> _32) & (size - 1)
+    return int((value ^ value >> _32) * GOLDEN >> _32) & (size - 1)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -133,7 +132,7 @@ def _word_hashes(room: Room, words: int) -> Hashes:
 def _extend(runs: Hashes, words: Hashes, length: int) -> None:
     """Turn runs of `length` - 1 words, each known by where it ends, into runs of `length`."""
     for end in range(len(runs) - 1, length - 2, -1):
-        runs[end] = mixed(runs[end - 1] + _GOLDEN, words[end])
+        runs[end] = mixed(runs[end - 1] + GOLDEN, words[end])
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

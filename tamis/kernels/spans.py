@@ -19,6 +19,7 @@ __all__ = [
     "ALONE",
     "BETWEEN",
     "FEW",
+    "GOLDEN",
     "MARKS",
     "WORD",
     "Room",
@@ -37,7 +38,7 @@ ALONE = 3  # a word of its own
 
 FEW = 32  # bytes that are gone through one by one before the next block of ASCII is tried
 _ONE, _8, _32, _ALL = np.uint64(1), np.uint64(8), np.uint64(32), ~np.uint64(0)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
 
 
 class Room(NamedTuple):
@@ -140,21 +141,26 @@ def _encoded(point: int, text: npt.NDArray[np.uint8], length: int) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def word_hash(text: npt.NDArray[np.uint8], begin: int, end: int) -> np.uint64:
-    """Return a hash of the word `text[begin:end]`, a multiplication for every 8 bytes."""
+def word_hash(
+    text: npt.NDArray[np.uint8], begin: int, end: int, factor: np.uint64 = GOLDEN
+) -> np.uint64:
+    """Return a hash of the word `text[begin:end]`, a multiplication for every 8 bytes.
+
+    Another odd `factor` is another hash.
+    """
     left = np.uint64(end - begin)
-    state = left * _GOLDEN  # so that NULs at the end count
+    state = left * factor  # so that NULs at the end count
     while left > _8:  # seldom: one English word in ten
-        state = mixed(state, _eight_bytes(text, begin))
+        state = mixed(state, _eight_bytes(text, begin), factor)
         begin += 8
         left -= _8
-    return np.uint64(mixed(state, _eight_bytes(text, begin) & _ALL >> (_8 - left) * _8))
+    return np.uint64(mixed(state, _eight_bytes(text, begin) & _ALL >> (_8 - left) * _8, factor))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def mixed(state: np.uint64, value: np.uint64) -> np.uint64:
+def mixed(state: np.uint64, value: np.uint64, factor: np.uint64 = GOLDEN) -> np.uint64:
     """Return a hash of a hash and a value."""
-    product = (state ^ value) * _GOLDEN
+    product = (state ^ value) * factor
     return product ^ product >> _32
 
 

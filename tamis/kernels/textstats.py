@@ -1,27 +1,31 @@
 """Counts that tell good text from bad: words, symbols, broken characters, copies of itself.
 
-One pass over each text. What is a word, a letter or a symbol is said in `characters`.
+What is a word, a letter or a symbol is said in `characters`. A text is gone over for its
+characters, its words and its lines, each time 64 bytes of ASCII at once (`blocks`).
 """
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from tamis.kernels.blocks import BLOCK, blank, controls, letters, ones, only_first, within, wordlike
 from tamis.kernels.characters import (
     BROKEN,
-    IGNORED,
     KIND_AT,
     LETTER,
     LOWER,
     SCRIPT_AT,
+    SCRIPTS,
     SPACE,
     WORD,
     character,
     character_table,
 )
-from tamis.kernels.minhash import word_hashes
+from tamis.kernels.lexemes import split, split_lines
+from tamis.kernels.spans import FEW, Room, plain, room_for, word_hash
 
 __all__ = ["COUNTS", "text_counts"]
 
@@ -52,14 +56,14 @@ COUNTS = (
 ) = range(len(COUNTS))  # fmt: skip
 
 _MOST_WORDS = 100_000  # so that a text of 50 MB needs no table of its own size
-_DOT, _ELLIPSIS, _HASH, _TICK, _NEW_LINE = map(ord, ".…#`\n")
+_DOT, _ELLIPSIS, _HASH, _TICK = map(ord, ".…#`")
 
-_START = np.uint64(0xCBF29CE484222325)
 _ODD, _ODD_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
-_ONE, _32 = np.uint64(1), np.uint64(32)
-_KINDS, _BYTE = np.uint32(7), np.uint64(255)
+_ONE, _32, _40 = np.uint64(1), np.uint64(32), np.uint64(40)
+_TAG, _TURNS = np.uint64((1 << 40) - 1), (1 << 24) - 2
+_KINDS = np.uint32(7)
+_LATIN = list(SCRIPTS).index("Latin")
 
-_NEW_LINE_ENTRY = np.uint32(_NEW_LINE)
 _BULLET, _END = 1, 2
 
 Offsets = npt.NDArray[np.int64]
@@ -69,6 +73,16 @@ Flags = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
 Row = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
+
+
+class _Seen(NamedTuple):
+    """A set of hashes by open addressing, which is emptied by another `turn`.
+
+    A place holds the turn, 1 or more, in its upper 24 bits and 40 bits of a hash in the others.
+    """
+
+    places: npt.NDArray[np.uint64]
+    turn: np.uint64
 
 
 @cache
@@ -96,7 +110,7 @@ def text_counts(
     asked : bool array of shape (32,)
         For each number of a script, whether its letters are asked for.
     ngram : int or None
-        Words in a run, at least 1. None counts neither runs nor lines: half the time.
+        Words in a run, at least 1. None counts neither runs nor lines: a third of the time.
 
     Returns
     -------
@@ -124,21 +138,19 @@ def _counted(
     longest = 0
     for text in range(len(counts)):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    hashes, lengths = np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.int64)
+    room = room_for(longest)
+    places = np.zeros(_places_for(min(longest, _MOST_WORDS)), np.uint64)
     for text in range(len(counts)):
         start, stop, row = offsets[text], offsets[text + 1], counts[text]
         _count_characters(data, start, stop, table, asked, row)
-        row[_WORDS] = word_hashes(data, start, stop, table, hashes)
-        if ngram == 0:
-            continue
-        n_runs = _runs(hashes[: min(row[_WORDS], _MOST_WORDS)], ngram)
-        lengths[:n_runs] = 1
-        row[_NGRAMS], row[_COPIED_NGRAMS] = n_runs, _copied(hashes[:n_runs], lengths)
-        if _has_several_lines(data, start, stop):
-            n_lines = _count_lines(data, start, stop, table, marks, hashes, lengths, row)
-            row[_COPIED_LINE_CHARACTERS] = _copied(hashes[:n_lines], lengths)
-        elif row[_CHARACTERS] > row[_SPACES]:
-            _count_one_line(data, start, stop, table, marks, row)
+        row[_WORDS] = split(data, start, stop, table, room)
+        row[_LONGEST_WORD] = _longest_word(room, row[_WORDS], table)
+        if ngram:
+            turn = np.uint64(1 + 2 * text % _TURNS)
+            _count_copied_runs(room, row[_WORDS], ngram, _Seen(places, turn), row)
+            lines = split_lines(data, start, stop, table, room)
+            own = places if lines <= _MOST_WORDS else np.zeros(_places_for(lines), np.uint64)
+            _count_lines(room, lines, table, marks, _Seen(own, turn + _ONE), row)
     return counts
 
 
@@ -146,45 +158,82 @@ def _counted(
 def _count_characters(
     data: Texts, start: int, stop: int, table: Table, asked: Flags, row: Row
 ) -> None:
-    """Count what needs no more than the character and the two before it.
-
-    Characters of each kind are counted in a byte each of one number: an array in memory would
-    be waited for at every character that is of the same kind as the one before.
-    """
-    kinds = np.zeros(8, np.int64)
-    hashes = misread = word = longest = letters = foreign = 0
+    """Count what needs no more than the character and the two before it."""
     before = before_that = np.int64(0)
     i = start
     while i < stop:
-        packed, pause = np.uint64(0), min(stop, i + 255)
+        n = plain(data, i, stop)
+        if n and _count_block(data, i, n, before, asked, row):
+            i += n
+            before, before_that = np.int64(data[i - 1]), np.int64(-1)
+            continue
+        pause = min(i + FEW, stop)
         while i < pause:
             entry, width = character(data, i, stop, table)
-            kind = entry >> KIND_AT & _KINDS
-            packed += _ONE << np.uint64(8 * kind)
-            script = entry >> SCRIPT_AT
-            letters += script != 0
-            foreign += not asked[script]
-            inside = kind == WORD
-            word = (word + inside) & -np.int64(inside | (kind == IGNORED))
-            longest = max(longest, word)
+            kind, script = entry >> KIND_AT & _KINDS, entry >> SCRIPT_AT
+            row[_CHARACTERS] += 1
+            row[_SPACES] += kind == SPACE
+            row[_LETTERS] += (kind == WORD) | (kind == LETTER)
+            row[_BROKEN] += kind == BROKEN
+            row[_SCRIPT_LETTERS] += script != 0
+            row[_FOREIGN_LETTERS] += not asked[script]
             point = np.int64(entry & LOWER)
             if width > 1:
-                hashes += point == _ELLIPSIS
-                misread += _misread(data, i, start, stop)
-            elif kind != WORD and kind != SPACE:
-                hashes += point == _HASH
+                row[_HASHES] += point == _ELLIPSIS
+                row[_BROKEN] += _misread(data, i, start, stop)
+            else:
+                row[_HASHES] += point == _HASH
                 if point == before == before_that:
-                    hashes += point == _DOT
+                    row[_HASHES] += point == _DOT
                     row[_FENCES] += point == _TICK
                     point = np.int64(-1)  # six ticks are two fences
             before, before_that = point, before
             i += width
-        for kind in range(len(kinds)):
-            kinds[kind] += np.int64(packed >> np.uint64(8 * kind) & _BYTE)
-    row[_CHARACTERS], row[_SPACES] = kinds.sum(), kinds[SPACE]
-    row[_LETTERS], row[_BROKEN] = kinds[WORD] + kinds[LETTER], kinds[BROKEN] + misread
-    row[_HASHES], row[_LONGEST_WORD] = hashes, longest
-    row[_SCRIPT_LETTERS], row[_FOREIGN_LETTERS] = letters, foreign
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _count_block(data: Texts, at: int, n: int, before: int, asked: Flags, row: Row) -> bool:
+    """Count `n` characters of ASCII at once; say whether that was done.
+
+    It is not where two dots or two ticks stand together, which may be three.
+    """
+    valid = only_first(n)
+    dots, ticks = within(data, at, _DOT, 1) & valid, within(data, at, _TICK, 1) & valid
+    after_dot = dots << _ONE | np.uint64(before == _DOT)
+    if dots & after_dot | ticks & (ticks << _ONE | np.uint64(before == _TICK)):
+        return False
+    latin = ones(letters(data, at) & valid)
+    row[_CHARACTERS] += n
+    row[_SPACES] += ones(blank(data, at) & valid)
+    row[_LETTERS] += ones(wordlike(data, at) & valid)
+    row[_SCRIPT_LETTERS] += latin
+    row[_FOREIGN_LETTERS] += latin * (not asked[_LATIN])
+    row[_BROKEN] += ones(controls(data, at) & valid)
+    row[_HASHES] += ones(within(data, at, _HASH, 1) & valid)
+    return True
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _longest_word(room: Room, words: int, table: Table) -> int:
+    """Return the characters of the longest word that is not one by itself, as a Han one is."""
+    longest = 0
+    for word in range(words):
+        begin, end = room.begins[word], room.ends[word]
+        if end - begin > longest:
+            entry, width = character(room.text, begin, end, table)
+            if begin + width < end or entry >> KIND_AT & _KINDS == WORD:
+                longest = max(longest, _characters(room.text, begin, end))
+    return longest
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _characters(text: Texts, begin: int, end: int) -> int:
+    """Return how many characters `text[begin:end]` has; a block more is read."""
+    count = end - begin
+    for at in range(begin, end, BLOCK):
+        inside = within(text, at, 0x80, 0x40) & only_first(min(end - at, BLOCK))
+        count -= ones(inside)
+    return count
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -201,105 +250,69 @@ def _misread(data: Texts, i: int, start: int, stop: int) -> bool:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _has_several_lines(data: Texts, start: int, stop: int) -> bool:
-    several = False
-    for i in range(start, stop):  # to the end: without a branch it goes 32 bytes at a time
-        several |= data[i] == _NEW_LINE
-    return several
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count_one_line(
-    data: Texts, start: int, stop: int, table: Table, marks: Texts, row: Row
-) -> None:
-    """Do as `_count_lines` with a text that is one line and has more than spaces: by its ends."""
-    entry, width = character(data, start, stop, table)
-    while entry >> KIND_AT & _KINDS == SPACE:
-        start += width
-        entry, width = character(data, start, stop, table)
-    row[_BULLET_LINES] = marks[min(np.int64(entry & LOWER), np.int64(0xFFFF))] & _BULLET > 0
-    last, dots = np.int64(-1), np.int64(0)
-    while stop > start:
-        at = stop - 1
-        while at > start and data[at] & 0xC0 == 0x80:
-            at -= 1
-        entry, _ = character(data, at, stop, table)
-        stop, point = at, np.int64(entry & LOWER)
-        if entry >> KIND_AT & _KINDS == SPACE:
+def _count_lines(room: Room, lines: int, table: Table, marks: Texts, seen: _Seen, row: Row) -> None:
+    """Count lines, written to `room` without their spaces."""
+    text = room.text
+    for line in range(lines):
+        begin, end = room.begins[line], room.ends[line]
+        if begin == end:
             continue
-        last = min(point, np.int64(0xFFFF)) if last < 0 else last
-        dots += point == _DOT
-        if point != _DOT or dots == 3:
-            break
-    row[_ENDED_LINES] = marks[last] & _END > 0
-    row[_ELLIPSIS_LINES] = last == _ELLIPSIS or dots == 3
-    row[_LINES], row[_LINE_CHARACTERS] = 1, row[_CHARACTERS] - row[_SPACES]
+        first, _ = character(text, begin, end, table)
+        at = end - 1
+        while at > begin and text[at] & 0xC0 == 0x80:
+            at -= 1
+        entry, _ = character(text, at, end, table)
+        last = _marked(entry)
+        dots = end - begin >= 3 and text[end - 1] == text[end - 2] == text[end - 3] == _DOT
+        length = _characters(text, begin, end)
+        row[_LINES] += 1
+        row[_BULLET_LINES] += marks[_marked(first)] & _BULLET > 0
+        row[_ENDED_LINES] += marks[last] & _END > 0
+        row[_ELLIPSIS_LINES] += last == _ELLIPSIS or dots
+        row[_LINE_CHARACTERS] += length
+        if _is_copy(word_hash(text, begin, end), lines, seen):
+            row[_COPIED_LINE_CHARACTERS] += length
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count_lines(
-    data: Texts,
-    start: int,
-    stop: int,
-    table: Table,
-    marks: Texts,
-    hashes: Hashes,
-    lengths: Row,
-    row: Row,
-) -> int:
-    """Write hash and length of each line, its spaces left out; return how many have any."""
-    first = last = np.int64(0)
-    length = dots = np.int64(0)
-    line, count = _START, 0
-    i = start
-    while i <= stop:
-        entry, width = character(data, i, stop, table) if i < stop else (_NEW_LINE_ENTRY, 1)
-        i += width
-        point = np.int64(entry & LOWER)
-        if point == _NEW_LINE and length:
-            hashes[count], lengths[count] = line, length
-            count += 1
-            row[_BULLET_LINES] += marks[first] & _BULLET > 0
-            row[_ENDED_LINES] += marks[last] & _END > 0
-            row[_ELLIPSIS_LINES] += last == _ELLIPSIS or dots >= 3
-            row[_LINE_CHARACTERS] += length
-            line, length, dots = _START, np.int64(0), np.int64(0)
-        seen = np.int64(entry >> KIND_AT & _KINDS != SPACE)
-        all_bits = np.uint64(-seen)  # no branch: where the next space is cannot be predicted
-        line = line & ~all_bits | (line ^ np.uint64(point)) * _ODD & all_bits
-        last = last & ~-seen | min(point, np.int64(0xFFFF)) & -seen
-        first = first if length else last
-        dots = (dots + seen) & -np.int64((seen == 0) | (point == _DOT))
-        length += seen
-    row[_LINES] = count
-    return count
+def _marked(entry: np.uint32) -> np.int64:
+    """Return where a character stands in the marks."""
+    return min(np.int64(entry & LOWER), np.int64(0xFFFF))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _runs(words: Hashes, n: int) -> int:
-    """Write over `words` the hash of each run of `n`; return how many there are."""
-    count = max(len(words) - n + 1, 0)
-    for i in range(count):
-        run = words[i]
-        for j in range(i + 1, i + n):
-            run = (run ^ run >> _32) * _ODD_2 + words[np.uint64(j)]
-        words[i] = run
-    return count
+def _count_copied_runs(room: Room, words: int, n: int, seen: _Seen, row: Row) -> None:
+    words = min(words, _MOST_WORDS)
+    hashes = np.empty(words, np.uint64)
+    for word in range(words):
+        hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
+    row[_NGRAMS] = max(words - n + 1, 0)
+    for first in range(row[_NGRAMS]):
+        run = hashes[np.uint64(first)]
+        for word in range(first + 1, first + n):
+            run = (run ^ run >> _32) * _ODD_2 + hashes[np.uint64(word)]
+        row[_COPIED_NGRAMS] += _is_copy(run, words, seen)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _copied(hashes: Hashes, weights: Row) -> int:
-    """Return the weight of the hashes that stand before in the list: a set by open addressing."""
-    size = np.uint64(4)
-    while size < 2 * len(hashes):
-        size *= np.uint64(2)
-    places = np.zeros(size, np.uint64)
-    copied = 0
-    for i in range(len(hashes)):
-        value = hashes[i] | _ONE  # 0 is a free place
-        place = ((value ^ value >> _32) * _ODD >> _32) & (size - _ONE)
-        while places[place] != 0 and places[place] != value:
-            place = (place + _ONE) & (size - _ONE)
-        copied += weights[i] if places[place] == value else 0
-        places[place] = value
-    return copied
+def _places_for(count: int) -> int:
+    """Return how many places a set of `count` hashes has: eight for each, so that few meet."""
+    places = 64
+    while places < 8 * count:
+        places *= 2
+    return places
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _is_copy(value: np.uint64, count: int, seen: _Seen) -> bool:
+    """Say whether a hash is in a set of `count`; put it there."""
+    last = np.uint64(_places_for(count) - 1)
+    spread = (value ^ value >> _32) * _ODD
+    entry = seen.turn << _40 | spread & _TAG
+    place = spread >> _40 & last
+    while seen.places[place] >> _40 == seen.turn:
+        if seen.places[place] == entry:
+            return True
+        place = (place + _ONE) & last
+    seen.places[place] = entry
+    return False

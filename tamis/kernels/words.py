@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.blocks import blank, wordlike
+from tamis.kernels.blocks import blank, within, wordlike
 from tamis.kernels.characters import code_point
 from tamis.kernels.spans import BETWEEN, FEW, MARKS, WORD, Room, plain, put, put_block
 
@@ -124,7 +124,7 @@ def split(
         n = plain(data, i, stop)
         if n:
             word = wordlike(data, i)
-            rest = ~(word | blank(data, i))
+            rest = ~(word | blank(data, i) | within(data, i, 0x1C, 4))  # \x1c to \x1f are \s
             before, words = put_block(data, i, n, word, rest, MARKS, before, words, length, room)
             length += n
             i += n

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,6 +8,7 @@ from numba import njit
 
 from tamis.kernels import blocks
 
+BLANK = b" \t\n\v\f\r"
 EVERY_BYTE = np.arange(256, dtype=np.uint8)
 
 
@@ -19,7 +22,9 @@ def bits_of(number):
         (blocks.beyond_ascii, lambda byte: byte >= 0x80),
         (blocks.letters, lambda byte: byte < 0x80 and chr(byte).isalpha()),
         (blocks.wordlike, lambda byte: byte < 0x80 and (chr(byte).isalnum() or byte == ord("_"))),
-        (blocks.blank, lambda byte: byte < 0x80 and chr(byte).isspace()),
+        (blocks.blank, lambda byte: byte in BLANK),
+        (blocks.symbols, lambda byte: byte < 0x80 and unicodedata.category(chr(byte))[0] == "S"),
+        (blocks.controls, lambda byte: (byte < 0x20 or byte == 0x7F) and byte not in BLANK),
     ],
 )
 @pytest.mark.parametrize("at", [0, 64, 128, 192, 7])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.kernels.characters import character_table
+from tamis.kernels.lexemes import word_hashes
 from tamis.kernels.minhash import (
     agreement,
     band_keys,
@@ -17,8 +18,8 @@ from tamis.kernels.minhash import (
     shingle_sets,
     signatures,
     text_keys,
-    word_hashes,
 )
+from tamis.kernels.spans import room_for
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden/dedup.json").read_text())
 BYTES = st.lists(st.one_of(st.text().map(str.encode), st.binary()), max_size=5)
@@ -38,7 +39,7 @@ def sets_of(*texts, ngram=5):
 def words_of(text):
     _, data = buffers(text)
     hashes = np.empty(len(data) + 1, np.uint64)
-    count = word_hashes(data, 0, len(data), character_table(), hashes)
+    count = word_hashes(data, 0, len(data), character_table(), room_for(len(data)), hashes)
     return hashes[:count].tolist()
 
 

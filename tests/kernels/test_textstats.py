@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -100,3 +102,43 @@ def test_no_bytes_break_it_and_neighbours_do_not_matter(texts):
     for text, counted in zip(texts, together, strict=True):
         assert counts_of(text)[0] == counted
         assert all(0 <= count <= len(text) + 1 for count in counted.values())
+
+
+PLAIN = "".join(map(chr, range(128)))
+PIECES = (
+    st.text(alphabet=PLAIN)
+    | st.text(alphabet="aZ_9 .`#\n", min_size=20)
+    | st.text(alphabet="..``é漢 \n")
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(PIECES, max_size=8).map("".join), st.sampled_from(["", "." * 150, "`" * 150]))
+def test_blocks_of_64_bytes_are_counted_as_characters_one_by_one(text, after):
+    counted = counts_of(text, after, asked=("Han",))[0]
+    letters = [c for c in text if c.isalpha()]
+    assert counted["characters"] == len(text)
+    spaces, controls = " \t\n\v\f\r", [chr(c) for c in (*range(32), 127)]
+    assert counted["spaces"] == sum(c in spaces for c in text)
+    assert counted["letters"] == sum(c.isalnum() or c == "_" for c in text)
+    assert counted["script_letters"] == len(letters)
+    assert counted["foreign_letters"] == len([c for c in letters if c != "漢"])
+    assert counted["broken"] == sum(c in controls and c not in spaces for c in text)
+    assert counted["hashes"] == text.count("#") + text.count("...")
+    assert counted["fences"] == text.count("```")
+    runs = re.findall(r"[0-9A-Za-z_é]+", text)
+    assert counted["longest_word"] == max(map(len, runs), default=0)
+    ends = [line.rstrip(spaces) for line in text.split("\n") if line.strip(spaces)]
+    assert counted["lines"] == len(ends)
+    assert counted["ended_lines"] == sum(end[-1] in ".!?:;\"')]}" for end in ends)
+
+
+def test_the_lines_of_a_very_long_text_are_all_counted():
+    counted = counts_of("a\n" * 150_000 + "b\n" * 150_000)[0]
+    assert (counted["lines"], counted["copied_line_characters"]) == (300_000, 299_998)
+
+
+def test_texts_do_not_share_what_they_have_said():
+    # More texts than a set has turns would be 8 million: what a turn leaves is not seen later.
+    counted = counts_of(*["a b c d\ne f g"] * 5_000)
+    assert {(row["copied_ngrams"], row["copied_line_characters"]) for row in counted} == {(0, 0)}
