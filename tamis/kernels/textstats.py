@@ -83,6 +83,7 @@ class _Seen(NamedTuple):
 
     places: npt.NDArray[np.uint64]
     turn: np.uint64
+    last: np.uint64  # the last place in use: a power of two, less one
 
 
 @cache
@@ -147,10 +148,9 @@ def _counted(
         row[_LONGEST_WORD] = _longest_word(room, row[_WORDS], table)
         if ngram:
             turn = np.uint64(1 + 2 * text % _TURNS)
-            _count_copied_runs(room, row[_WORDS], ngram, _Seen(places, turn), row)
+            _count_copied_runs(room, min(row[_WORDS], _MOST_WORDS), ngram, places, turn, row)
             lines = split_lines(data, start, stop, table, room)
-            own = places if lines <= _MOST_WORDS else np.zeros(_places_for(lines), np.uint64)
-            _count_lines(room, lines, table, marks, _Seen(own, turn + _ONE), row)
+            _count_lines(room, lines, table, marks, places, turn + _ONE, row)
     return counts
 
 
@@ -250,8 +250,13 @@ def _misread(data: Texts, i: int, start: int, stop: int) -> bool:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count_lines(room: Room, lines: int, table: Table, marks: Texts, seen: _Seen, row: Row) -> None:
+def _count_lines(
+    room: Room, lines: int, table: Table, marks: Texts, places: Hashes, turn: np.uint64, row: Row
+) -> None:
     """Count lines, written to `room` without their spaces."""
+    if lines > _MOST_WORDS:
+        places = np.zeros(_places_for(lines), np.uint64)
+    seen = _Seen(places, turn, np.uint64(_places_for(lines) - 1))
     text = room.text
     for line in range(lines):
         begin, end = room.begins[line], room.ends[line]
@@ -270,7 +275,7 @@ def _count_lines(room: Room, lines: int, table: Table, marks: Texts, seen: _Seen
         row[_ENDED_LINES] += marks[last] & _END > 0
         row[_ELLIPSIS_LINES] += last == _ELLIPSIS or dots
         row[_LINE_CHARACTERS] += length
-        if _is_copy(word_hash(text, begin, end), lines, seen):
+        if _is_copy(word_hash(text, begin, end), seen):
             row[_COPIED_LINE_CHARACTERS] += length
 
 
@@ -281,8 +286,11 @@ def _marked(entry: np.uint32) -> np.int64:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count_copied_runs(room: Room, words: int, n: int, seen: _Seen, row: Row) -> None:
-    words = min(words, _MOST_WORDS)
+def _count_copied_runs(
+    room: Room, words: int, n: int, places: Hashes, turn: np.uint64, row: Row
+) -> None:
+    """Count the runs of `n` of the first `words`."""
+    seen = _Seen(places, turn, np.uint64(_places_for(words) - 1))
     hashes = np.empty(words, np.uint64)
     for word in range(words):
         hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
@@ -291,7 +299,7 @@ def _count_copied_runs(room: Room, words: int, n: int, seen: _Seen, row: Row) ->
         run = hashes[np.uint64(first)]
         for word in range(first + 1, first + n):
             run = (run ^ run >> _32) * _ODD_2 + hashes[np.uint64(word)]
-        row[_COPIED_NGRAMS] += _is_copy(run, words, seen)
+        row[_COPIED_NGRAMS] += _is_copy(run, seen)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -304,15 +312,14 @@ def _places_for(count: int) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _is_copy(value: np.uint64, count: int, seen: _Seen) -> bool:
-    """Say whether a hash is in a set of `count`; put it there."""
-    last = np.uint64(_places_for(count) - 1)
+def _is_copy(value: np.uint64, seen: _Seen) -> bool:
+    """Say whether a hash is in a set; put it there."""
     spread = (value ^ value >> _32) * _ODD
     entry = seen.turn << _40 | spread & _TAG
-    place = spread >> _40 & last
+    place = spread >> _40 & seen.last
     while seen.places[place] >> _40 == seen.turn:
         if seen.places[place] == entry:
             return True
-        place = (place + _ONE) & last
+        place = (place + _ONE) & seen.last
     seen.places[place] = entry
     return False
