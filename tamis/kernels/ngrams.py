@@ -105,7 +105,7 @@ def _room(offsets: npt.NDArray[np.int64], orders: int, buckets: int, hash: Hash)
     n_bytes = max(int(np.diff(offsets).max(initial=0)), _CHUNK)
     grams = np.empty((orders, n_bytes + 1), np.uint64)
     firsts = np.empty(len(offsets), np.int64)
-    memo = _memo(buckets) if hash == "sha256" else np.empty(0, np.uint64)
+    memo = _memo(buckets) if hash == "sha256" else None  # with None SHA-256 is not compiled
     return word_table(), room_for(n_bytes), grams, firsts, memo
 
 
@@ -129,7 +129,7 @@ def _add_counts(
     room: Room,
     grams: npt.NDArray[np.uint64],
     firsts: npt.NDArray[np.int64],
-    memo: npt.NDArray[np.uint64],
+    memo: npt.NDArray[np.uint64] | None,
     counts: npt.NDArray[np.int64],
 ) -> None:
     row = 0
@@ -151,7 +151,7 @@ def _write_sums(
     room: Room,
     grams: npt.NDArray[np.uint64],
     firsts: npt.NDArray[np.int64],
-    memo: npt.NDArray[np.uint64],
+    memo: npt.NDArray[np.uint64] | None,
     values: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],
     words: npt.NDArray[np.int64],
@@ -195,7 +195,7 @@ def _split_chunk(
 def _write_buckets(
     room: Room,
     words: int,
-    memo: npt.NDArray[np.uint64],
+    memo: npt.NDArray[np.uint64] | None,
     buckets: int,
     grams: npt.NDArray[np.uint64],
 ) -> None:
@@ -209,7 +209,7 @@ def _write_buckets(
         for word in range(order, words):
             grams[order, word] = mixed(grams[order - 1, word - 1] + GOLDEN, grams[0, word])
     for order in range(len(grams)):
-        if len(memo):
+        if memo is not None:
             _look_up(room, order, words, memo, buckets, grams[order])
             continue
         for word in range(order, words):
