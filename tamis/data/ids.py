@@ -33,6 +33,7 @@ from tamis.errors import DataError
 __all__ = ["batch_ids", "example_ids", "id_array", "id_texts", "ids_of"]
 
 _MEMORY = 4
+_MANY = 1000  # fewer rows are not worth waking numba for: half a second, once a process
 _NOTHING = pa.scalar(b"", pa.large_binary())
 _known: OrderedDict[str, npt.NDArray[np.void]] = OrderedDict()
 _at_work: defaultdict[str, Lock] = defaultdict(Lock)
@@ -84,12 +85,15 @@ def _table_key(pool: Dataset) -> str:
 def batch_ids(batch: pa.Table) -> npt.NDArray[np.void]:
     """Return the id of every row of a batch: V16 array of shape (batch.num_rows,)."""
     offsets, data = formats.buffers(_serialised(batch))
-    content = data.data
-    bounds = offsets.tolist()
-    digests = b"".join(
-        [blake2b(content[start:end], digest_size=16).digest() for start, end in pairwise(bounds)]
-    )
-    return np.frombuffer(digests, "V16")
+    if batch.num_rows >= _MANY:
+        from tamis.kernels.blake2b import blake2b_128  # numba, which a few rows do not want
+
+        return blake2b_128(offsets, data)
+    content, bounds = data.data, offsets.tolist()
+    digests = [
+        blake2b(content[begin:end], digest_size=16).digest() for begin, end in pairwise(bounds)
+    ]
+    return np.frombuffer(b"".join(digests), "V16")
 
 
 def id_texts(ids: npt.NDArray[np.void]) -> pa.StringArray:

@@ -147,3 +147,9 @@ def test_what_is_no_id_is_named(wrong):
     right = id_texts(batch_ids(pa.table({"text": ["a"]})))[0].as_py()
     with pytest.raises(DataError, match=f"'{wrong}' is no example id; ids have 32 hex"):
         ids_of(pa.array([right, wrong, right]))
+
+
+def test_few_rows_and_many_have_the_same_ids():
+    texts = [str(n) * (n % 90) for n in range(1500)]
+    few = [batch_ids(pa.table({"text": texts[n : n + 100]})) for n in range(0, 1500, 100)]
+    assert batch_ids(pa.table({"text": texts})).tolist() == np.concatenate(few).tolist()
