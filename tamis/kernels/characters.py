@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from tamis.kernels.blocks import BLOCK, beyond_ascii, first_one
+
 __all__ = [
     "BROKEN",
     "IGNORED",
@@ -195,7 +197,9 @@ def may_not_be_nfc(
         i, stop = offsets[row], offsets[row + 1]
         while i < stop:
             if data[i] < 0x80:
-                i += 1
+                i += (
+                    min(first_one(beyond_ascii(data, i)), stop - i) if i + BLOCK <= len(data) else 1
+                )
                 continue
             point, width = code_point(data, i, stop)
             i += width

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from numba import njit
 
 from tamis.kernels.lexemes import split_at_spaces, word_hashes
-from tamis.kernels.spans import Room, mixed, room_for, word_hash
+from tamis.kernels.spans import Room, mixed, room_for, scrambled, word_hash
 
 __all__ = [
     "agreement",
@@ -37,7 +37,6 @@ _MOST_HASHES = 128
 _SEED = 0x7A15
 _START = np.uint64(0xCBF29CE484222325)
 _ODD, _ODD_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
-_MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _32, _33 = np.uint64(32), np.uint64(33)
 _ONES = np.uint32(0xFFFFFFFF)
 _BYTE = np.uint32(255)
@@ -114,7 +113,7 @@ def text_keys(offsets: Offsets, data: Texts, table: Table) -> npt.NDArray[np.uin
             said = word_hash(room.text, room.begins[run], room.ends[run])
             other = word_hash(room.text, room.begins[run], room.ends[run], _ODD_2)
             first, second = mixed(first, said), mixed(second, other, _ODD_2)
-        keys[text, 0], keys[text, 1] = _mixed(first), _mixed(second)
+        keys[text, 0], keys[text, 1] = scrambled(first), scrambled(second)
     return keys
 
 
@@ -171,7 +170,7 @@ def band_keys(signatures: npt.NDArray[np.uint32], bands: int) -> npt.NDArray[np.
         for band in range(bands):
             key = _START
             for row in range(band * rows, (band + 1) * rows):
-                key = _mixed(key ^ np.uint64(signatures[text, row]))
+                key = scrambled(key ^ np.uint64(signatures[text, row]))
             keys[band, text] = key
     return keys
 
@@ -253,10 +252,10 @@ def _shingles(words: npt.NDArray[np.uint64], n: int, out: npt.NDArray[np.uint32]
     rolling = np.uint64(0)
     for i in range(min(n, len(words))):
         rolling = rolling * _ODD_2 + words[i]
-    out[0] = _mixed(rolling) >> _32
+    out[0] = scrambled(rolling) >> _32
     for i in range(n, len(words)):
         rolling = rolling * _ODD_2 + words[i] - last * words[i - n]
-        out[i - n + 1] = _mixed(rolling) >> _32
+        out[i - n + 1] = scrambled(rolling) >> _32
     return max(len(words) - n, 0) + 1
 
 
@@ -302,10 +301,3 @@ def _sign(
         x = shingles[s]
         for p in range(len(signature)):
             signature[p] = min(signature[p], np.uint32(a[p] * x + b[p]))
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _mixed(x: np.uint64) -> np.uint64:
-    x = (x ^ x >> _33) * _MIX_1
-    x = (x ^ x >> _33) * _MIX_2
-    return x ^ x >> _33

@@ -28,6 +28,7 @@ __all__ = [
     "put",
     "put_block",
     "room_for",
+    "scrambled",
     "word_hash",
 ]
 
@@ -37,8 +38,11 @@ MARKS = 2  # and so is a run of these
 ALONE = 3  # a word of its own
 
 FEW = 32  # bytes that are gone through one by one before the next block of ASCII is tried
-_ONE, _8, _32, _ALL = np.uint64(1), np.uint64(8), np.uint64(32), ~np.uint64(0)
+_ONE, _8, _32, _33 = np.uint64(1), np.uint64(8), np.uint64(32), np.uint64(33)
+_ALL = ~np.uint64(0)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
+
+_MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 
 
 class Room(NamedTuple):
@@ -159,9 +163,17 @@ def word_hash(
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def mixed(state: np.uint64, value: np.uint64, factor: np.uint64 = GOLDEN) -> np.uint64:
-    """Return a hash of a hash and a value."""
+    """Return a hash of a hash and a value, all its bits together; what uses some: `scrambled`."""
     product = (state ^ value) * factor
     return product ^ product >> _32
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def scrambled(x: np.uint64) -> np.uint64:
+    """Return a number every bit of which depends on every bit of `x`, none the same for two."""
+    x = (x ^ x >> _33) * _MIX_1
+    x = (x ^ x >> _33) * _MIX_2
+    return np.uint64(x ^ x >> _33)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

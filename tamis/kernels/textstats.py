@@ -25,9 +25,9 @@ from tamis.kernels.characters import (
     character_table,
 )
 from tamis.kernels.lexemes import split, split_lines
-from tamis.kernels.spans import FEW, Room, plain, room_for, word_hash
+from tamis.kernels.spans import FEW, Room, plain, room_for, scrambled, word_hash
 
-__all__ = ["COUNTS", "text_counts"]
+__all__ = ["COUNTS", "openings", "text_counts"]
 
 COUNTS = (
     "characters",  # all, and of these:
@@ -58,7 +58,7 @@ COUNTS = (
 _MOST_WORDS = 100_000  # so that a text of 50 MB needs no table of its own size
 _DOT, _ELLIPSIS, _HASH, _TICK = map(ord, ".…#`")
 
-_ODD, _ODD_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+_ODD = np.uint64(0xD6E8FEB86659FD93)
 _ONE, _32, _40 = np.uint64(1), np.uint64(32), np.uint64(40)
 _TAG, _TURNS = np.uint64((1 << 40) - 1), (1 << 24) - 2
 _KINDS = np.uint32(7)
@@ -129,6 +129,35 @@ def text_counts(
         offsets, data, character_table(), _marks(), scripts, ngram or 0
     )
     return counts
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def openings(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    r"""Return the first letter from A to Z of each text, and the byte after it.
+
+    Returns
+    -------
+    uint8 array of shape (n, 2)
+        In lower case; 0 where there is none.
+
+    Examples
+    --------
+    >>> data = np.frombuffer(b"1. No! I", np.uint8)
+    >>> openings(np.array([0, 6, 8]), data).tobytes()
+    b'noi\x00'
+    """
+    found = np.zeros((len(offsets) - 1, 2), np.uint8)
+    for text in range(len(found)):
+        count = 0
+        for i in range(offsets[text], offsets[text + 1]):
+            byte = data[np.uint64(i)]
+            letter = 0x61 <= byte | 0x20 <= 0x7A
+            if count or letter:
+                found[text, count] = byte | 0x20 if letter else byte
+                count += 1
+            if count == 2:
+                break
+    return found
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -298,7 +327,7 @@ def _count_copied_runs(
     for first in range(row[_NGRAMS]):
         run = hashes[np.uint64(first)]
         for word in range(first + 1, first + n):
-            run = (run ^ run >> _32) * _ODD_2 + hashes[np.uint64(word)]
+            run = (run ^ run >> _32) * _ODD + hashes[np.uint64(word)]
         row[_COPIED_NGRAMS] += _is_copy(run, seen)
 
 
@@ -314,7 +343,7 @@ def _places_for(count: int) -> int:
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _is_copy(value: np.uint64, seen: _Seen) -> bool:
     """Say whether a hash is in a set; put it there."""
-    spread = (value ^ value >> _32) * _ODD
+    spread = scrambled(value)  # a line may differ from another in its last character only
     entry = seen.turn << _40 | spread & _TAG
     place = spread >> _40 & seen.last
     while seen.places[place] >> _40 == seen.turn:

@@ -14,7 +14,7 @@ from tamis.errors import SettingError, did_you_mean
 from tamis.kernels.characters import SCRIPTS, character_table
 from tamis.kernels.minhash import text_keys
 from tamis.kernels.ordering import blocks
-from tamis.kernels.textstats import COUNTS, text_counts
+from tamis.kernels.textstats import COUNTS, openings, text_counts
 from tamis.selectors.pickers import top_k
 from tamis.selectors.rules import Rule, RuleScorer, Signals
 from tamis.selectors.selection import KEPT, Selection, one_reason
@@ -36,6 +36,9 @@ _REFUSAL = (
     rf"|i (?:cannot|can't|can not) {_TO_DO})"
 ).replace("'", "['’]")
 _NOTHING = r"^[\s\pP\pS]*(?:no ?output|no ?input|no ?response|n/a)[\s\pP\pS]*$"
+# With which letter what these patterns match begins, and what may follow it.
+_REFUSALS_BEGIN = (b"as", b"i '\xe2", b"so", b"un")
+_NOTHINGS_BEGIN = (b"no/",)
 
 
 RULES = (
@@ -186,17 +189,17 @@ class Clean(RuleScorer):
             text = formats.fields(batch).text
             counts = self._counts(text)
             no = np.zeros(len(text), bool)
-            said = {"empty": _is_empty(counts, text)}
+            said = {"empty": _is_empty(counts, text, openings(*formats.buffers(text)))}
             return _figures(counts, counts) | said | {"echo": no, "refusal": no, "open_fence": no}
         prompt, response = formats.exchange(batch)
         answer, asked = self._counts(response), self._counts(prompt, ngram=None)
         whole = {name: asked[name] + answer[name] for name in COUNTS}
         whole["longest_word"] = np.maximum(asked["longest_word"], answer["longest_word"])
-        head = pc.utf8_slice_codeunits(response, 0, _HEAD)
+        begin = openings(*formats.buffers(response))
         return _figures(whole, answer) | {
-            "empty": _is_empty(answer, head),
+            "empty": _is_empty(answer, response, begin),
             "echo": _alike(prompt, response, asked["words"] == answer["words"]),
-            "refusal": np.asarray(pc.match_substring_regex(head, _REFUSAL, ignore_case=True)),
+            "refusal": _matches(response, _REFUSAL, _opens(begin, _REFUSALS_BEGIN)),
             "open_fence": answer["fences"] % 2 == 1,
         }
 
@@ -262,14 +265,32 @@ def _share(part: npt.NDArray[np.int64], of: npt.NDArray[np.int64]) -> npt.NDArra
 
 
 def _is_empty(
-    counts: dict[str, npt.NDArray[np.int64]], answer: pa.LargeStringArray
+    counts: dict[str, npt.NDArray[np.int64]],
+    answer: pa.LargeStringArray,
+    begin: npt.NDArray[np.uint8],
 ) -> npt.NDArray[np.bool_]:
     """Return which answers are blank, or say no more than that they are."""
-    empty = np.asarray(counts["characters"] == counts["spaces"])
     short = counts["characters"] < _HEAD
-    said = answer.filter(pa.array(short))
-    empty[short] |= np.asarray(pc.match_substring_regex(said, _NOTHING, ignore_case=True))
-    return empty
+    says_so = _matches(answer, _NOTHING, short & _opens(begin, _NOTHINGS_BEGIN))
+    return np.asarray((counts["characters"] == counts["spaces"]) | says_so)
+
+
+def _opens(begin: npt.NDArray[np.uint8], letters: tuple[bytes, ...]) -> npt.NDArray[np.bool_]:
+    """Return which texts begin as a pattern's do: few, and a pattern takes its time."""
+    opens = np.zeros(len(begin), bool)
+    for first, *second in letters:
+        opens |= (begin[:, 0] == first) & np.isin(begin[:, 1], second)
+    return opens
+
+
+def _matches(
+    texts: pa.LargeStringArray, pattern: str, possible: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Return whose beginnings match a pattern, among those possible."""
+    head = pc.utf8_slice_codeunits(texts.filter(pa.array(possible)), 0, _HEAD)
+    matches = np.zeros(len(texts), bool)
+    matches[possible] = np.asarray(pc.match_substring_regex(head, pattern, ignore_case=True))
+    return matches
 
 
 def _alike(

@@ -82,3 +82,12 @@ def test_what_is_called_composed_is(texts):
 def test_plain_text_is_not_sent_to_be_composed():
     raw = "“naïve” – 漢字 한글 plain".encode()
     assert not may_not_be_nfc(np.array([0, len(raw)]), np.frombuffer(raw, np.uint8))[0]
+
+
+@pytest.mark.parametrize("length", [0, 1, 62, 63, 64, 65, 127, 128, 200])
+def test_what_may_change_is_seen_behind_plain_text_of_any_length(length):
+    texts = ["x" * length, "x" * length + "e\u0301" + "y" * 70, "x" * length + "\u00e9"]
+    raw = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, raw)])
+    changes = may_not_be_nfc(offsets, np.frombuffer(b"".join(raw), np.uint8))
+    assert changes.tolist() == [False, True, False]

@@ -95,6 +95,16 @@ def test_shared_keys_are_those_that_occur_again_among_the_wanted(rows):
     assert shared(keys, np.array([wanted for _, wanted in rows], bool)).tolist() == expected
 
 
+def test_shared_keys_among_many_are_those_of_unique():
+    rng = np.random.default_rng(0)
+    keys = rng.integers(0, 400_000, 300_000).astype(np.uint64)
+    wanted = rng.random(300_000) < 0.5
+    known, counts = np.unique(keys[wanted], return_counts=True)
+    expected = wanted & np.isin(keys, known[counts > 1])
+    assert 0 < expected.sum() < wanted.sum()
+    assert (shared(keys, wanted) == expected).all()
+
+
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3], [2, 0], [1]])
 def test_buckets_join_equal_keys_of_one_band(rows):
     keys = np.array([[5, 6, 5, 6], [5, 5, 5, 9]], np.uint64)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.kernels.characters import SCRIPTS
-from tamis.kernels.textstats import COUNTS, text_counts
+from tamis.kernels.textstats import COUNTS, openings, text_counts
 
 
 def counts_of(*texts, asked=tuple(SCRIPTS), ngram=3):
@@ -138,7 +138,28 @@ def test_the_lines_of_a_very_long_text_are_all_counted():
     assert (counted["lines"], counted["copied_line_characters"]) == (300_000, 299_998)
 
 
+def test_lines_and_runs_that_differ_in_one_character_are_not_copies():
+    ends = "0123456789:;<=>?@[]^_abcdefghijklmnopqrstuvwxyz"
+    lines = [begin + end for begin in ("return", "returns", "") for end in ends]
+    assert counts_of("\n".join(lines))[0]["copied_line_characters"] == 0
+    numbers = [f"x{n}" for n in range(100_000)]
+    counted = counts_of("\n".join(numbers), ngram=1)[0]
+    assert (counted["copied_ngrams"], counted["copied_line_characters"]) == (0, 0)
+
+
 def test_texts_do_not_share_what_they_have_said():
     # More texts than a set has turns would be 8 million: what a turn leaves is not seen later.
     counted = counts_of(*["a b c d\ne f g"] * 5_000)
     assert {(row["copied_ngrams"], row["copied_line_characters"]) for row in counted} == {(0, 0)}
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(alphabet="@AZ[`az{’'1 é"), max_size=5))
+def test_openings_are_the_first_letter_and_what_follows(texts):
+    raw = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, raw)])
+    found = openings(offsets, np.frombuffer(b"".join(raw), np.uint8))
+    for text, begin in zip(raw, found, strict=True):
+        first = re.search(rb"[A-Za-z]", text)
+        expected = text[first.start() : first.start() + 2].lower() if first else b""
+        assert begin.tobytes() == expected.ljust(2, b"\0")
