@@ -48,7 +48,7 @@ class DSIR(Scorer):
     buckets : int
         All n-grams share this many.
     hash : {'fast', 'sha256'}
-        'sha256' gives the buckets of the `data-selection` package, at a third of the speed.
+        'sha256' gives the buckets of the `data-selection` package, at a third of the speed or less.
         Which n-grams share a bucket is chance either way, but another chance: with few
         examples or a small target, the two rank differently.
     temperature : float
@@ -72,7 +72,7 @@ class DSIR(Scorer):
     and `draw`, the score plus noise by which the kept were found.
 
     The pool's distribution is counted on all of it, the released code's on its first 10**9
-    n-grams at most. Two passes over the text, about 3 ns a byte each on one core (9 with
+    n-grams at most. Two passes over the text, about 2 ns a byte each on one core (7 with
     'sha256'); memory 8 bytes a row, and some 80 in files where
     rows are many, whatever their length.
 
