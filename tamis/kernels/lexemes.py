@@ -37,6 +37,7 @@ from tamis.kernels.spans import (
 __all__ = ["split", "split_at_spaces", "split_lines", "word_hashes"]
 
 _KINDS = np.uint32(7)
+_LEFT_OUT = -1
 _NEW_LINE = ord("\n")
 _NONE, _ONE = np.uint64(0), np.uint64(1)
 
@@ -67,29 +68,7 @@ def split(
     >>> [room.text[room.begins[w] : room.ends[w]].tobytes().decode() for w in range(words)]
     ['don', 't', '1', '+', '2', '漢', '字']
     """
-    before, words, length = BETWEEN, 0, 0
-    i = start
-    while i < stop:
-        n = plain(data, i, stop)
-        if n:
-            before, words = put_block(
-                data, i, n, wordlike(data, i), symbols(data, i), ALONE, before, words, length, room
-            )
-            length += n
-            i += n
-            continue
-        pause = min(i + FEW, stop)
-        while i < pause:
-            entry, width = character(data, i, stop, table)
-            i += width
-            said = entry >> KIND_AT & _KINDS
-            if said == IGNORED:
-                continue
-            kind = WORD * (said == IN_A_WORD) + ALONE * ((said == LETTER) | (said == SYMBOL))
-            words, length = put(int(entry & LOWER), kind, before, words, length, room)
-            before = kind
-    room.ends[words] = length
-    return int(words + (before != BETWEEN))
+    return int(_split(data, start, stop, table, room, False))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -97,14 +76,26 @@ def split_at_spaces(
     data: npt.NDArray[np.uint8], start: int, stop: int, table: npt.NDArray[np.uint32], room: Room
 ) -> int:
     """Do as `split` where a word is any run of characters that are not white space."""
+    return int(_split(data, start, stop, table, room, True))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _split(
+    data: npt.NDArray[np.uint8],
+    start: int,
+    stop: int,
+    table: npt.NDArray[np.uint32],
+    room: Room,
+    at_spaces: bool,
+) -> int:
     before, words, length = BETWEEN, 0, 0
     i = start
     while i < stop:
         n = plain(data, i, stop)
         if n:
-            before, words = put_block(
-                data, i, n, ~blank(data, i), _NONE, ALONE, before, words, length, room
-            )
+            word = ~blank(data, i) if at_spaces else wordlike(data, i)
+            alone = _NONE if at_spaces else symbols(data, i)
+            before, words = put_block(data, i, n, word, alone, ALONE, before, words, length, room)
             length += n
             i += n
             continue
@@ -112,11 +103,22 @@ def split_at_spaces(
         while i < pause:
             entry, width = character(data, i, stop, table)
             i += width
-            kind = WORD * (entry >> KIND_AT & _KINDS != SPACE)
-            words, length = put(int(entry & LOWER), kind, before, words, length, room)
-            before = kind
+            kind = _kind(entry >> KIND_AT & _KINDS, at_spaces)
+            if kind != _LEFT_OUT:
+                words, length = put(int(entry & LOWER), kind, before, words, length, room)
+                before = kind
     room.ends[words] = length
-    return int(words + (before != BETWEEN))
+    return words + (before != BETWEEN)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _kind(said: int, at_spaces: bool) -> int:
+    """Return what a character is to the words, of what it is to `characters`."""
+    if at_spaces:
+        return WORD * (said != SPACE)
+    if said == IGNORED:
+        return _LEFT_OUT
+    return WORD * (said == IN_A_WORD) + ALONE * ((said == LETTER) | (said == SYMBOL))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
