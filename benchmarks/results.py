@@ -8,6 +8,7 @@ without the others; `docs/benchmarks.md` and its plot are written from all that 
 import json
 import os
 import platform
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -155,9 +156,10 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     known = Path("/proc/cpuinfo")
     if known.exists():
-        said = [line.partition(":")[2] for line in known.read_text().splitlines()
-                if line.startswith("model name")]  # fmt: skip
-        name = said[0].strip() if said else name
+        said = dict(re.findall(r"^(.+?)\s*: (.+)$", known.read_text(), re.M))
+        name = said.get("model name", name)
+        if "cpu family" in said:  # hosts give one name to several generations
+            name += f" (family {said['cpu family']}, model {said['model']})"
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return (
         f"{os.cpu_count()} cores of {name}, {gigabytes:.0f} GB of memory, {platform.system()}, "
