@@ -43,7 +43,7 @@ def spread(shape: Shape, *, label: str, logarithmic: bool = False) -> Markup:
         The bins are decimal logarithms.
     """
     figure = Figure(figsize=(4.3, 1.9))
-    axes = figure.add_axes((0.085, 0.15, 0.865, 0.8))
+    axes = figure.add_axes((0.105, 0.15, 0.845, 0.8))
     for name in ("dropped", "kept"):
         shares = getattr(shape, name).shares
         axes.stairs(shares, shape.edges, fill=True, gid=name)
