@@ -6,9 +6,9 @@ one line, with the mend; `--debug` shows the traceback.
 
 from importlib import import_module
 
-from tamis.cli.app import app, main
+from tamis.cli.app import app, main, process
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "process"]
 
 # Importing a file adds its command to `app`; this is the order of the help.
 for _name in (

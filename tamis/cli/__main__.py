@@ -1,5 +1,5 @@
 """`python -m tamis.cli`, as `tamis`."""
 
-from tamis.cli import main
+from tamis.cli import process
 
-main()
+process()

@@ -1,15 +1,16 @@
 """`tamis diff`: what changed between two runs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pyarrow as pa
 import typer
-from datasets import Dataset
 from rich.markup import escape
 
 from tamis.cli.account import grouped
 from tamis.cli.app import AsJson, command
 from tamis.cli.screen import out, print_json, print_table, short
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Older = Annotated[str, typer.Argument(metavar="RUN_A", help="The earlier run.")]
 Newer = Annotated[str, typer.Argument(metavar="RUN_B", help="The later run, or 'last'.")]
@@ -25,6 +26,9 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say which rows came in, which left, and why."""
+    import pyarrow as pa
+    from datasets import Dataset
+
     from tamis.data.save import save
     from tamis.pipelines.diff import diff as difference
     from tamis.pipelines.runs import find
@@ -59,7 +63,7 @@ def diff(
     _print_side("Left", "because now", found.left, found.counts()["left"])
 
 
-def _print_side(title: str, why: str, rows: pa.Table, counts: dict[str, int]) -> None:
+def _print_side(title: str, why: str, rows: "pa.Table", counts: dict[str, int]) -> None:
     if not len(rows):
         return
     reasons = grouped(counts).items()

@@ -10,7 +10,6 @@ from rich.markup import escape
 
 from tamis.cli.app import AsJson, Set, command, settings_of
 from tamis.cli.screen import out, print_json, print_table
-from tamis.data.sources import kind_of
 from tamis.errors import SettingError
 
 
@@ -42,6 +41,7 @@ def generate(
     A call that was stopped goes on where it was when it is given again.
     """
     from tamis.data.save import save
+    from tamis.data.sources import kind_of
     from tamis.prompting.generation import account_of
     from tamis.prompting.generation.configure import FOR_THE_BUNDLED, generator
 

@@ -1,5 +1,6 @@
 """`tamis run`: a recipe, from beginning to end."""
 
+import gc
 from typing import Annotated
 
 import typer
@@ -38,19 +39,23 @@ def run(
     """Run a recipe: curate a pool, and account for every row."""
     from tamis.flows.server import begin_server
 
-    begin_server()  # it gets ready while what is below is imported
-    from tamis.flows.curate import run as run_recipe
-
     if (recipe is None) == (resume is None):
         raise SettingError("tamis run takes a RECIPE, or --resume RUN; give one of them")
-    done = run_recipe(
-        recipe or "",
-        pool=pool,
-        target=target,
-        k=budget_of(k),
-        settings=settings_of(settings) | ({"strict": True} if strict else {}),
-        resume=resume,
-        engine=engine,
-        workers=workers,
+    begin_server()  # it gets ready while what is below is imported
+    from tamis.data.load import begun
+    from tamis.pipelines import runs
+    from tamis.pipelines.recipe import Recipe
+
+    asked = settings_of(settings) | ({"strict": True} if strict else {})
+    wanted = (
+        Recipe.load(recipe, k=budget_of(k), settings=asked, pool=pool, target=target)
+        if recipe is not None
+        else runs.find(resume or "").recipe
     )
+    source = wanted.pool if wanted.generate is None else None
+    with begun(source, strict=wanted.strict):  # Prefect takes seconds to import
+        from tamis.flows.curate import run as run_recipe
+
+        gc.freeze()  # what was imported stays
+        done = run_recipe(wanted, resume=resume, engine=engine, workers=workers)
     show_run(done, as_json)

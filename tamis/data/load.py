@@ -13,9 +13,12 @@ prompt, response and text in `tamis.data.formats`.
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -37,7 +40,7 @@ from tamis.data.sources import HUB, File, digest, find, hub_rows, in_memory, row
 from tamis.data.streams import ahead
 from tamis.errors import DataError, one_line
 
-__all__ = ["Source", "load", "rejected", "with_forgotten"]
+__all__ = ["Source", "begun", "load", "rejected", "with_forgotten"]
 
 Source: TypeAlias = str | Path | Dataset | pa.Table | pd.DataFrame | list[dict[str, Any]]
 """What can be read: a name, or rows in memory."""
@@ -124,6 +127,45 @@ def load(
     return renamed if whole is None else whole.rename_columns(changes) if changes else whole
 
 
+@contextmanager
+def begun(source: Source | None, *, strict: bool = False, progress: bool = True) -> Iterator[None]:
+    """Begin to read a source while the block does other things; `load` in it has what was read.
+
+    What goes wrong is not said here: `load` reads the source again, and says it. A block that
+    fails ends the reading.
+    """
+    if not isinstance(source, str | Path):
+        yield
+        return
+    unwanted, read = Event(), Future[tuple[str, Dataset]]()
+
+    def get() -> None:
+        try:
+            read.set_result(_read_now(source, strict, progress, unwanted))
+        except BaseException as error:
+            read.set_exception(error)
+
+    reading = Thread(target=get, daemon=True)  # hashing, which nothing ends, may be left
+    reading.start()
+    _being_read[source, strict] = read
+    try:
+        yield
+    except BaseException:
+        unwanted.set()
+        reading.join(_PATIENCE_SECONDS)
+        raise
+    finally:
+        del _being_read[source, strict]
+
+
+_being_read: dict[tuple[str | Path, bool], "Future[tuple[str, Dataset]]"] = {}
+_PATIENCE_SECONDS = 2.0  # for what was written to be taken away
+
+
+class _Unwanted(Exception):
+    """Nobody waits for what is being read."""
+
+
 def with_forgotten(path: Path) -> Dataset:
     """Read a file as `load` does, with the rows in it that are to be forgotten."""
     return _read(path, strict=False, progress=False)[1]
@@ -171,7 +213,18 @@ def _batch_lengths(path: Path) -> list[int]:
 def _read(source: Source, strict: bool, progress: bool) -> tuple[str, Dataset]:
     if isinstance(source, Dataset):
         return "the Dataset", source
+    if isinstance(source, str | Path) and (source, strict) in _being_read:
+        with suppress(Exception):
+            return _being_read[source, strict].result()
+    return _read_now(source, strict, progress)
+
+
+def _read_now(
+    source: Source, strict: bool, progress: bool, unwanted: Event | None = None
+) -> tuple[str, Dataset]:
     name, key, origins = _origins(source)
+    if unwanted is not None:
+        origins = [_while_wanted(origin, unwanted) for origin in origins]
     pools = home() / "pools"
     folder = pools / key
     try:
@@ -200,6 +253,18 @@ def _origins(source: Source) -> tuple[str, str, list[_Origin]]:
         return str(source), digest(files, _RULE), [_origin(file) for file in files]
     name, rows = in_memory(source)
     return name, rows_digest(rows, _RULE), [_Origin(name, lambda *_: (row for row in rows))]
+
+
+def _while_wanted(origin: _Origin, unwanted: Event) -> _Origin:
+    """Return the same origin, whose reading ends with `_Unwanted` once that is said."""
+
+    def pieces(schema: pa.Schema | None, moved: Moved) -> Iterator[Piece]:
+        for piece in origin.pieces(schema, moved):
+            if unwanted.is_set():
+                raise _Unwanted
+            yield piece
+
+    return replace(origin, pieces=pieces)
 
 
 def _origin(file: File) -> _Origin:

@@ -186,7 +186,7 @@ def may_not_be_nfc(
     """Return for each text whether it may change under Unicode's normal form C.
 
     False is certain: the text has only characters that stay as they are beside any other
-    (Latin, general punctuation, unified Han, Hangul syllables).
+    (those of `_is_inert`: Latin, Cyrillic, unified Han, Hangul syllables, most symbols).
 
     >>> text = "é e\u0301".encode()
     >>> may_not_be_nfc(np.array([0, 2, len(text)]), np.frombuffer(text, np.uint8)).tolist()
@@ -203,13 +203,27 @@ def may_not_be_nfc(
                 continue
             point, width = code_point(data, i, stop)
             i += width
-            inert = (
-                point < 0x300
-                or 0x2002 <= point < 0x20D0
-                or 0x4E00 <= point < 0xA000
-                or 0xAC00 <= point < 0xD7A4
-            )
-            if not inert:
+            if not _is_inert(point):
                 answer[row] = True
                 break
     return answer
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _is_inert(point: int) -> bool:
+    """Say whether a character stays as it is beside any other; of some that do, it says no."""
+    return (
+        point < 0x300
+        or 0x388 <= point < 0x483  # Greek, Cyrillic
+        or 0x488 <= point < 0x530
+        or 0x1E00 <= point < 0x1F71  # Latin (Vietnamese), Greek
+        or 0x2002 <= point < 0x20D0
+        or 0x212C <= point < 0x2329  # arrows, mathematics
+        or 0x232B <= point < 0x2ADC  # boxes, symbols
+        or 0x3000 <= point < 0x302A
+        or 0x3030 <= point < 0x3099  # kana
+        or 0x309B <= point < 0xA000  # kana, unified Han
+        or 0xAC00 <= point < 0xD7A4  # Hangul
+        or 0xFE30 <= point < 0x10000  # full and half width
+        or 0x1F000 <= point < 0x20000  # emoji
+    )

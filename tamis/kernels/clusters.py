@@ -15,6 +15,7 @@ from numba import njit
 
 from tamis.kernels.minhash import jaccard
 from tamis.kernels.ordering import New, blocks, order_of, parts, runs
+from tamis.kernels.threads import spread
 
 __all__ = ["buckets", "components", "first_of_equals", "leaders", "shared"]
 
@@ -76,7 +77,7 @@ def shared(
     """
     answer = np.zeros(len(keys), bool)
     for rows, values in parts(_met(np.asarray(keys), wanted), partial(_one_column, keys), new):
-        order = np.argsort(values[0])
+        order = order_of(values)
         equal = values[0, order[1:]] == values[0, order[:-1]]
         answer[rows[order[1:][equal]]] = True
         answer[rows[order[:-1][equal]]] = True
@@ -142,15 +143,25 @@ def buckets(
     numbered = new((len(rows), len(keys)), np.int32)
     wanted = np.zeros(keys.shape[1], bool)
     wanted[rows] = True
-    place = np.argsort(rows)  # keys are read in their order, which may be a file's
-    first = 0
-    for band, column in enumerate(keys):
-        for some, values in parts(wanted, partial(_one_column, column), new):
-            _, numbers, counts = np.unique(values[0], return_inverse=True, return_counts=True)
-            several = counts > 1
+    place = new((len(wanted),), np.int64)
+    place[rows] = np.arange(len(rows))
+
+    def number(band: int) -> int:
+        """Number the buckets of one band from 0; return how many there are."""
+        first = 0
+        for some, values in parts(wanted, partial(_one_column, keys[band]), new):
+            order = order_of(values)
+            _, sizes = runs(values[:, order])
+            several = sizes > 1
             names = np.where(several, first + np.cumsum(several) - 1, _ALONE)
-            numbered[place[np.searchsorted(rows, some, sorter=place)], band] = names[numbers]
+            numbered[place[some[order]], band] = np.repeat(names, sizes)
             first += int(several.sum())
+        return first
+
+    first = 0
+    for band, count in enumerate(spread(number, range(len(keys)))):
+        numbered[:, band] += first * (numbered[:, band] != _ALONE)
+        first += count
     return numbered
 
 

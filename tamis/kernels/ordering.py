@@ -29,6 +29,7 @@ KeysOf = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
 
 _ROWS = 2**17
 _SAMPLED = 32  # rows a part
+_FEW = 2**14  # so few are sorted before what sorts more is loaded
 
 
 def ordered(
@@ -85,16 +86,19 @@ def parts(
         rows = np.flatnonzero(wanted)
         yield rows, keys(rows)
         return
+    from tamis.kernels import radix  # numba, which few rows do not want
+
     bounds = _bounds(wanted, keys, count)
     sizes = np.zeros(bounds.shape[1] + 1, np.int64)
     for rows in _wanted(wanted):
-        sizes += np.bincount(_part_of(keys(rows), bounds), minlength=len(sizes))
+        values = np.ascontiguousarray(keys(rows))
+        sizes += np.bincount(radix.parts_of(values, bounds), minlength=len(sizes))
     ends = np.cumsum(sizes)
     cursors = ends - sizes
     written = new((count, len(bounds) + 1), np.uint64)
     for rows in _wanted(wanted):
-        values = keys(rows)
-        _write(rows, values, _part_of(values, bounds), cursors, written)
+        values = np.ascontiguousarray(keys(rows))
+        radix.put_into_parts(rows, values, radix.parts_of(values, bounds), cursors, written)
     for end, size in zip(ends.tolist(), sizes.tolist(), strict=True):
         if not size:  # rows of one key have more than one bound
             continue
@@ -105,26 +109,16 @@ def parts(
 def order_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """Return positions by keys of shape (columns, m), equal ones as they stand; all in memory.
 
-    Notes
-    -----
-    The first column that tells any two apart is sorted in vectors; the others are looked at
-    only where it has equals.
-
     Examples
     --------
     >>> order_of(np.array([[1, 0, 1, 1], [7, 8, 7, 2]], np.uint64)).tolist()
     [1, 3, 0, 2]
     """
-    telling = [column for column in keys if len(column) and (column != column[0]).any()]
-    if not telling:
-        return np.arange(keys.shape[1])
-    first = telling[0]
-    order = np.argsort(first)
-    equal = first[order[1:]] == first[order[:-1]]
-    places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
-    rows = order[places]
-    order[places] = rows[np.lexsort((rows, *(column[rows] for column in reversed(telling))))]
-    return order
+    if keys.shape[1] < _FEW:
+        return np.lexsort(keys[::-1])
+    from tamis.kernels import radix
+
+    return radix.sort(np.ascontiguousarray(keys))  # type: ignore[no-any-return]
 
 
 def runs(
@@ -179,38 +173,3 @@ def _bounds(wanted: npt.NDArray[np.bool_], keys: KeysOf, count: int) -> npt.NDAr
     sample = np.concatenate(sampled, axis=1)
     sample = sample[:, order_of(sample)]
     return np.ascontiguousarray(sample[:, np.arange(1, wide) * sample.shape[1] // wide])
-
-
-def _part_of(
-    values: npt.NDArray[np.uint64], bounds: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.int64]:
-    """Return how many bounds, of shape (columns, b) and in order, are not above each key."""
-    found: npt.NDArray[np.int64] = np.searchsorted(bounds[0], values[0], side="right")
-    if len(bounds) == 1:
-        return found
-    first = np.searchsorted(bounds[0], values[0], side="left")
-    equal = first < found
-    for start in np.unique(first[equal]):  # bounds of one first column: the others tell
-        rows = np.flatnonzero(equal & (first == start))
-        stop = found[rows[0]]
-        found[rows] = start + _part_of(values[1:, rows], bounds[1:, start:stop])
-    return found
-
-
-def _write(
-    rows: npt.NDArray[np.int64],
-    values: npt.NDArray[np.uint64],
-    part: npt.NDArray[np.int64],
-    cursors: npt.NDArray[np.int64],
-    written: npt.NDArray[np.uint64],
-) -> None:
-    """Write each row's keys and position where its part's rows have come to."""
-    order = np.argsort(part, kind="stable")
-    records = np.vstack([values, rows.view(np.uint64)]).T[order]
-    sizes = np.bincount(part, minlength=len(cursors))
-    start = 0
-    for number in np.flatnonzero(sizes):
-        size = sizes[number]
-        written[cursors[number] : cursors[number] + size] = records[start : start + size]
-        start += size
-    cursors += sizes

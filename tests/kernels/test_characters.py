@@ -79,8 +79,23 @@ def test_what_is_called_composed_is(texts):
         assert may_change or unicodedata.is_normalized("NFC", text)
 
 
+def test_no_inert_character_changes_alone_or_beside_another():
+    points = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    raw = [chr(point).encode() for point in points]
+    offsets = np.cumsum([0, *map(len, raw)])
+    changes = may_not_be_nfc(offsets, np.frombuffer(b"".join(raw), np.uint8))
+    inert = {chr(point) for point, may in zip(points, changes, strict=True) if not may}
+    assert len(inert) > 45_000
+    for one in inert:
+        assert unicodedata.is_normalized("NFC", one)
+        assert unicodedata.combining(one) == 0
+    pairs = (unicodedata.decomposition(chr(point)).split() for point in points)
+    second = {chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and pair[0][0] != "<"}
+    assert not inert & (second | set(map(chr, range(0x1161, 0x11C3))))  # the parts of Hangul
+
+
 def test_plain_text_is_not_sent_to_be_composed():
-    raw = "“naïve” – 漢字 한글 plain".encode()
+    raw = "“naïve” – 漢字 한글 plain → Привет, κόσμε カナ ✓ 😀".encode()
     assert not may_not_be_nfc(np.array([0, len(raw)]), np.frombuffer(raw, np.uint8))[0]
 
 
