@@ -10,7 +10,6 @@ from tamis.cli.screen import duration, out, print_json, print_table, short
 
 if TYPE_CHECKING:
     from tamis.pipelines.runs import Run
-    from tamis.selectors.selection import Selection
 
 __all__ = ["grouped", "run_facts", "show_run"]
 
@@ -45,9 +44,9 @@ def show_run(run: "Run", as_json: bool) -> None:
                     f"{outcome.rows:,}",
                     f"{outcome.kept:,}",
                     "reused" if outcome.reused else duration(outcome.seconds),
-                    "\n".join(_dropped(selection)),
+                    "\n".join(_dropped(counts or {})),
                 ]
-                for outcome, selection in zip_longest(run.outcomes, run.step_verdicts)
+                for outcome, counts in zip_longest(run.outcomes, run.step_counts)
             ],
         )
     if run.status != "done":
@@ -112,11 +111,10 @@ def _rejected(run: "Run") -> int | None:
     return len(run.rejected) if run.record.pool else 0
 
 
-def _dropped(selection: "Selection | None") -> list[str]:
-    """Return the most frequent reasons of a step, with their counts; none of one tidied away."""
-    counts = grouped(selection.counts()) if selection else {}
-    why = [f"{count:,} {short(reason, 60)}" for reason, count in counts.items() if reason != "kept"]
-    return why[:4]
+def _dropped(counts: dict[str, int]) -> list[str]:
+    """Return the most frequent reasons of a step, with their counts."""
+    kinds = grouped(counts).items()
+    return [f"{count:,} {short(reason, 60)}" for reason, count in kinds if reason != "kept"][:4]
 
 
 def grouped(counts: dict[str, int]) -> dict[str, int]:

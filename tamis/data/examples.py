@@ -5,6 +5,7 @@ text is null where it is what prompt and response make together, as it is in any
 plain text: said once, a row takes half the space and half the time.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from tamis.data import formats
 from tamis.data.batches import map_batches
 from tamis.data.files import written_aside
 from tamis.data.ids import example_ids, id_texts
+from tamis.data.save import row_groups
 
 __all__ = ["TEXT", "whole", "write_examples"]
 
@@ -37,22 +39,27 @@ _SCHEMA = pa.schema(
 
 def write_examples(pool: Dataset, path: Path) -> None:
     """Write the rows of a pool, in its order. Memory does not grow with the pool."""
-    ids = example_ids(pool)
-    start = 0
     with (
         written_aside(path) as aside,
         pq.ParquetWriter(
             aside,
             _SCHEMA,
-            compression="zstd",
+            compression="lz4",  # zstd takes twice as long for a third less
             use_dictionary=["source"],
             write_statistics=["example_id"],  # the least of long texts helps no query
         ) as writer,
     ):
-        for columns in map_batches(pool, _columns, label="examples"):
-            end = start + len(columns[0])
-            writer.write_table(pa.table([id_texts(ids[start:end]), *columns], schema=_SCHEMA))
-            start = end
+        for group in row_groups(_tables(pool)):
+            writer.write_table(group)
+
+
+def _tables(pool: Dataset) -> Iterator[pa.Table]:
+    ids = example_ids(pool)
+    start = 0
+    for columns in map_batches(pool, _columns, label="examples"):
+        end = start + len(columns[0])
+        yield pa.table([id_texts(ids[start:end]), *columns], schema=_SCHEMA)
+        start = end
 
 
 def whole(rows: pa.Table) -> pa.Table:

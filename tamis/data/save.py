@@ -2,14 +2,13 @@
 
 import csv
 import gzip
-import json
-import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
@@ -17,10 +16,12 @@ from datasets import Dataset
 
 from tamis.data.files import written_aside
 from tamis.data.sources import kind_of
+from tamis.data.streams import ahead
 from tamis.errors import DataError
 
-__all__ = ["save", "save_tables"]
+__all__ = ["row_groups", "save", "save_tables"]
 
+_LINE = orjson.OPT_APPEND_NEWLINE
 _ROWS = 1000
 _ROW_GROUP_BYTES = 2**25
 
@@ -72,18 +73,24 @@ def _packed(raw: IO[bytes], packing: str) -> AbstractContextManager[IO[bytes]]:
     return nullcontext(raw)
 
 
+def row_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Join tables until they are of a size at which Parquet packs well and memory stays small."""
+    group: list[pa.Table] = []
+    size = 0
+    for table in tables:
+        group.append(table)
+        size += table.nbytes
+        if size > _ROW_GROUP_BYTES:
+            yield pa.concat_tables(group)
+            group, size = [], 0
+    if group:
+        yield pa.concat_tables(group)
+
+
 def _parquet(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        group: list[pa.Table] = []
-        size = 0
-        for table in tables:
-            group.append(table.cast(schema))
-            size += group[-1].nbytes
-            if size > _ROW_GROUP_BYTES:
-                writer.write_table(pa.concat_tables(group))
-                group, size = [], 0
-        if group:
-            writer.write_table(pa.concat_tables(group))
+        for group in row_groups(table.cast(schema) for table in tables):
+            writer.write_table(group)
 
 
 def _arrow(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
@@ -93,17 +100,17 @@ def _arrow(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> No
 
 
 def _jsonl(file: IO[bytes], _: pa.Schema, tables: Iterator[pa.Table]) -> None:
-    for table in tables:
-        file.write("".join(f"{_as_json(row)}\n" for row in table.to_pylist()).encode())
+    for lines in ahead(b"".join(_as_json(row, _LINE) for row in t.to_pylist()) for t in tables):
+        file.write(lines)  # and packs them, while the next ones are made
 
 
 def _json(file: IO[bytes], _: pa.Schema, tables: Iterator[pa.Table]) -> None:
-    before = "[\n"
+    before = b"[\n"
     for table in tables:
         for row in table.to_pylist():
-            file.write(f"{before}{_as_json(row)}".encode())
-            before = ",\n"
-    file.write(b"\n]\n" if before == ",\n" else b"[]\n")
+            file.write(before + _as_json(row))
+            before = b",\n"
+    file.write(b"\n]\n" if before == b",\n" else b"[]\n")
 
 
 def _csv(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
@@ -124,23 +131,11 @@ _WRITERS: dict[str, Callable[[IO[bytes], pa.Schema, Iterator[pa.Table]], None]] 
 }
 
 
-def _as_json(value: object) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
-    except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, default=str)
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Put None for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {name: _finite(held) for name, held in value.items()}
-    if isinstance(value, list):
-        return [_finite(held) for held in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _as_json(value: object, option: int = 0) -> bytes:
+    return orjson.dumps(value, str, option | orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def _as_text(value: object) -> str:
     if value is None:
         return ""
-    return _as_json(value) if isinstance(value, bool | dict | list) else str(value)
+    return _as_json(value).decode() if isinstance(value, bool | dict | list) else str(value)

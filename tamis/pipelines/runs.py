@@ -147,6 +147,11 @@ class Run:
         """The same without signals, which are most of what would be read."""
         return [*spread(partial(Selection.load, signals=False), self._step_files)]
 
+    @cached_property
+    def step_counts(self) -> list[dict[str, int]]:
+        """How many rows each step gave each reason, most frequent first."""
+        return [*spread(Selection.counts_in, self._step_files)]
+
     @property
     def _step_files(self) -> list[Path]:
         return sorted((self.folder / "steps").glob("*.parquet"))

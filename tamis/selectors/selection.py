@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -162,7 +162,11 @@ class Selection:
             tables = self._tables()
             first = next(tables)
             with pq.ParquetWriter(
-                aside, first.schema, compression="zstd", use_dictionary=["reason"]
+                aside,
+                first.schema,
+                compression="zstd",
+                use_dictionary=["reason"],
+                column_encoding=dict.fromkeys(_integers(first.schema), "DELTA_BINARY_PACKED"),
             ) as writer:
                 for table in chain([first], tables):
                     writer.write_table(table)
@@ -203,10 +207,25 @@ class Selection:
         counts: Counter[str] = Counter()
         for rows in blocks(len(self.reasons)):
             counts.update(self.reasons[rows].tolist())
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        return _most_frequent_first(counts)
+
+    @staticmethod
+    def counts_in(path: str | Path) -> dict[str, int]:
+        """Return the `counts` of what `save` wrote; nothing but reasons is read."""
+        counts: Counter[str] = Counter()
+        for batch in pq.ParquetFile(path).iter_batches(_ROWS, columns=["reason"]):
+            said = batch["reason"]
+            found = np.bincount(said.indices.to_numpy(), minlength=len(said.dictionary))
+            counts.update(dict(zip(said.dictionary.to_pylist(), found.tolist(), strict=True)))
+        return _most_frequent_first(counts)
 
     def __repr__(self) -> str:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
+
+
+def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
+    there = (item for item in counts.items() if item[1])
+    return dict(sorted(there, key=lambda item: (-item[1], item[0])))
 
 
 def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
@@ -214,6 +233,15 @@ def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
     reasons = np.empty(n, object)
     reasons.fill(reason)
     return reasons
+
+
+def _integers(fields: Iterable[pa.Field], within: str = "") -> Iterator[str]:
+    """Yield the columns of integers, those within others by their path."""
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            yield from _integers(field.type, f"{within}{field.name}.")
+        elif pa.types.is_integer(field.type):
+            yield f"{within}{field.name}"
 
 
 def _signals_in(file: pq.ParquetFile) -> pa.Table:

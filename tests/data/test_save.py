@@ -63,13 +63,13 @@ def test_csv_has_text_for_everything(tmp_path):
     row = {"text": "a", "n": 7, "x": 1.5, "yes": True, "none": None, "l": [1], "o": {"k": "é"}}
     assert load(save(Dataset.from_list([row]), tmp_path / "x.csv")).to_list() == [
         {"text": "a", "n": "7", "x": "1.5", "yes": "true", "none": "", "l": "[1]",
-         "o": '{"k": "é"}'}
+         "o": '{"k":"é"}'}
     ]  # fmt: skip
 
 
 def test_others_can_read_what_is_saved(tmp_path):
     pool = Dataset.from_dict({"text": ["é", "b"], "x": [float("nan"), 1.0]})
-    lines = '{"text": "é", "x": null}\n{"text": "b", "x": 1.0}\n'
+    lines = '{"text":"é","x":null}\n{"text":"b","x":1.0}\n'
     assert save(pool, tmp_path / "x.jsonl").read_text(encoding="utf-8") == lines
     assert gzip.decompress(save(pool, tmp_path / "x.jsonl.gz").read_bytes()) == lines.encode()
     packed = save(pool, tmp_path / "x.jsonl.zst").read_bytes()
