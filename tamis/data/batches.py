@@ -94,7 +94,7 @@ class LocalEngine:
 
     apart: ClassVar[bool] = False
     workers: int = 1
-    batch_rows: int = 2048
+    batch_rows: int = 8192
 
     def map(self, pool: Dataset, function: Callable[[pa.Table], T], label: str) -> Iterator[T]:
         """Yield `function(batch)` for each batch of `pool`, in order."""

@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 LARGEST_ROW = 2**30
 """Bytes that a line of a text file may have; one that is longer is set aside."""
 
-_BLOCK = 2**20
+_BLOCK = 2**22
 _BITE = 2**13  # zstd can make a block 30,000 times larger: small bites bound the memory
 _BOM = b"\xef\xbb\xbf"
 _BOMS_OF_UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -55,7 +55,7 @@ _UNPACKERS: dict[str, Callable[[], _Unpacker]] = {
 
 
 def blocks(path: Path, packing: str, moved: Callable[[int], object]) -> Iterator[bytes]:
-    """Yield the bytes of a file, about a megabyte at a time.
+    """Yield the bytes of a file, some megabytes at a time.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class Selector(ABC):
         k: Budget = None,
         *,
         workers: int = 1,
-        batch_rows: int = 2048,
+        batch_rows: int = 8192,
         progress: bool = True,
     ) -> Selection:
         """Choose `k` examples of `pool`.
