@@ -22,7 +22,7 @@ import pyarrow.json
 
 from tamis.data.pieces import RAW, Columns, Piece, Rows, Unreadable, shown
 from tamis.data.shapes import HALF_PAIR, BrokenNumber, WholeNumber
-from tamis.data.streams import LARGEST_ROW, Cut, Lines, line_chunks, newlines
+from tamis.data.streams import LARGEST_ROW, Cut, Lines, line_chunks, occurrences
 from tamis.kernels.threads import spread
 
 __all__ = ["DEEPEST", "json_lines", "json_values", "why_not_text"]
@@ -110,7 +110,7 @@ def _at_once(chunk: Lines, schema: pa.Schema) -> Iterator[Piece]:
 
 def _table(data: bytes, schema: pa.Schema) -> pa.Table | None:
     """Parse whole lines at once; None where that fails or is not to be trusted."""
-    ends = newlines(data)
+    ends = occurrences(data, b"\n")
     if b"\0" in data or _FIRST_NULL.match(data) or _may_be_deep(data, ends) or not _is_text(data):
         return None
     known = pa.schema([column for column in schema if _native(column.type)])
@@ -314,8 +314,8 @@ def _is_text(data: bytes) -> bool:
 
 def _may_be_deep(data: bytes, lines: int) -> bool:
     """Return whether a line may be nested so deep that Arrow's parser overruns the stack."""
-    signs = np.frombuffer(data, np.uint8) | (ord("[") ^ ord("{"))
-    return int(np.count_nonzero(signs == ord("{"))) - lines > _UNSURE_DEPTH and any(
+    signs = occurrences(data, b"{", ord("[") ^ ord("{"))
+    return signs - lines > _UNSURE_DEPTH and any(
         line.count(b"{") + line.count(b"[") > _UNSURE_DEPTH for line in data.split(b"\n")
     )
 

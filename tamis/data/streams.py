@@ -16,7 +16,7 @@ import zstandard
 
 from tamis.data.pieces import Unreadable, shown
 
-__all__ = ["LARGEST_ROW", "Cut", "Lines", "ahead", "blocks", "line_chunks", "newlines"]
+__all__ = ["LARGEST_ROW", "Cut", "Lines", "ahead", "blocks", "line_chunks", "occurrences"]
 
 Item = TypeVar("Item")
 
@@ -24,6 +24,7 @@ LARGEST_ROW = 2**30
 """Bytes that a line of a text file may have; one that is longer is set aside."""
 
 _BLOCK = 2**22
+_PIECE = 2**16
 _BITE = 2**13  # zstd can make a block 30,000 times larger: small bites bound the memory
 _BOM = b"\xef\xbb\xbf"
 _BOMS_OF_UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -88,14 +89,14 @@ def line_chunks(
             if too_long:
                 _, newline, block = block.partition(b"\n")
                 line, too_long = line + len(newline), not newline
-            rest += block
-            end = rest.rfind(b"\n", len(rest) - len(block)) + 1
+            end = block.rfind(b"\n") + 1
             if end:
-                data = bytes(memoryview(rest)[:end])
+                data = b"".join((rest, memoryview(block)[:end]))
                 yield Lines(line, data)
-                line += newlines(data)
-                del rest[:end]
-            elif len(rest) > largest:
+                line += occurrences(data, b"\n")
+                rest.clear()
+            rest += memoryview(block)[end:]
+            if not end and len(rest) > largest:
                 yield Unreadable(line, f"longer than {largest} bytes", shown(bytes(rest[:4000])))
                 rest, too_long = bytearray(), True
         if rest:
@@ -104,9 +105,20 @@ def line_chunks(
         yield Unreadable(line, str(cut), shown(bytes(rest[:4000])))
 
 
-def newlines(data: bytes) -> int:
-    """Return how many lines end in `data`; in vectors, five times as fast as `bytes.count`."""
-    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
+def occurrences(data: bytes, sign: bytes, bits: int = 0) -> int:
+    """Return how many bytes of `data` are `sign`, with so many bits set.
+
+    In vectors, and a piece at a time, which stays in the cache: five times as fast as
+    `bytes.count`.
+
+    >>> occurrences(b"[{}]", b"{", ord("[") ^ ord("{"))
+    2
+    """
+    found = 0
+    for start in range(0, len(data), _PIECE):
+        piece = np.frombuffer(data, np.uint8, min(_PIECE, len(data) - start), start)
+        found += int(np.count_nonzero((piece | bits if bits else piece) == sign[0]))
+    return found
 
 
 def ahead(items: Iterator[Item], depth: int = 4) -> Iterator[Item]:
@@ -176,18 +188,20 @@ def _unpacked(packed: Iterator[bytes], packing: str) -> Iterator[bytes]:
 
 def _grouped(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Join small blocks to large ones."""
-    held = bytearray()
+    held: list[bytes] = []
+    size = 0
     try:
         for block in blocks:
-            held += block
-            if len(held) >= _BLOCK:
-                yield bytes(held)
-                held.clear()
+            held.append(block)
+            size += len(block)
+            if size >= _BLOCK:
+                yield b"".join(held)
+                held, size = [], 0
     except Cut:
-        yield bytes(held)
+        yield b"".join(held)
         raise
     if held:
-        yield bytes(held)
+        yield b"".join(held)
 
 
 def _marked(stream: Iterator[bytes]) -> Iterator[bytes]:

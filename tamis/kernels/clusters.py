@@ -22,6 +22,7 @@ __all__ = ["buckets", "components", "first_of_equals", "leaders", "shared"]
 Buckets = npt.NDArray[np.int32]
 Bounds = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint32]
+Rows = npt.NDArray[np.int64]
 Answer = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 # Members of each bucket, as linked lists: the newest member of a bucket, for each set and
@@ -60,10 +61,15 @@ def first_of_equals(
     first, rank = new((n,), np.int64), new((n,), np.uint64)
     for places in blocks(n):
         rank[order[places]] = np.arange(places.start, places.stop)
-    for rows, values in parts(np.ones(n, bool), lambda rows: keys[rows].T, new):
+
+    def look_through(part: tuple[Rows, npt.NDArray[np.uint64]]) -> None:
+        rows, values = part
         within = order_of(np.vstack([values, rank[rows]]))
         starts, sizes = runs(values[:, within])
         first[rows[within]] = np.repeat(rows[within[starts]], sizes)
+
+    for _ in spread(look_through, parts(np.ones(n, bool), lambda rows: keys[rows].T, new)):
+        pass
     return first
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.kernels.ordering import New, blocks, id_keys, order_of, parts, runs
+from tamis.kernels.threads import spread
 
 __all__ = ["copy_numbers", "gumbels", "id_order", "uniforms"]
 
@@ -72,11 +73,16 @@ def copy_numbers(ids: npt.NDArray[np.void], new: New = np.zeros) -> npt.NDArray[
     [0, 0, 1, 2]
     """
     numbers = new((len(ids),), np.int64)
-    everyone = np.ones(len(ids), bool)
-    for rows, keys in parts(everyone, lambda rows: id_keys(ids[rows]), new):
+
+    def number(part: tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]) -> None:
+        rows, keys = part
         order = order_of(keys)
         starts, sizes = runs(keys[:, order])
         numbers[rows[order]] = np.arange(len(rows)) - np.repeat(starts, sizes)
+
+    everyone = np.ones(len(ids), bool)
+    for _ in spread(number, parts(everyone, lambda rows: id_keys(ids[rows]), new)):
+        pass
     return numbers
 
 

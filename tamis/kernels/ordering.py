@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tamis.kernels.threads import spread
+
 __all__ = [
     "KeysOf",
     "New",
@@ -26,6 +28,7 @@ __all__ = [
 
 New = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
 KeysOf = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
+_Rows = npt.NDArray[np.int64]
 
 _ROWS = 2**17
 _SAMPLED = 32  # rows a part
@@ -53,8 +56,8 @@ def ordered(
     """
     order = new((int(np.count_nonzero(wanted)),), np.int64)
     start = 0
-    for rows, values in parts(wanted, keys, new):
-        order[start : start + len(rows)] = rows[order_of(values)]
+    for rows in spread(lambda part: part[0][order_of(part[1])], parts(wanted, keys, new)):
+        order[start : start + len(rows)] = rows
         start += len(rows)
     return order
 
@@ -89,21 +92,24 @@ def parts(
     from tamis.kernels import radix  # numba, which few rows do not want
 
     bounds = _bounds(wanted, keys, count)
-    sizes = np.zeros(bounds.shape[1] + 1, np.int64)
-    for rows in _wanted(wanted):
+
+    def placed(rows: _Rows) -> tuple[_Rows, npt.NDArray[np.uint64], _Rows]:
         values = np.ascontiguousarray(keys(rows))
-        sizes += np.bincount(radix.parts_of(values, bounds), minlength=len(sizes))
+        return rows, values, radix.parts_of(values, bounds)
+
+    sizes = np.zeros(bounds.shape[1] + 1, np.int64)
+    for *_, part in spread(placed, _wanted(wanted)):
+        sizes += np.bincount(part, minlength=len(sizes))
     ends = np.cumsum(sizes)
     cursors = ends - sizes
     written = new((count, len(bounds) + 1), np.uint64)
-    for rows in _wanted(wanted):
-        values = np.ascontiguousarray(keys(rows))
-        radix.put_into_parts(rows, values, radix.parts_of(values, bounds), cursors, written)
+    for some in spread(placed, _wanted(wanted)):
+        radix.put_into_parts(*some, cursors, written)
     for end, size in zip(ends.tolist(), sizes.tolist(), strict=True):
         if not size:  # rows of one key have more than one bound
             continue
-        part = np.ascontiguousarray(written[end - size : end].T)
-        yield part[-1].view(np.int64), part[:-1]
+        columns = np.ascontiguousarray(written[end - size : end].T)
+        yield columns[-1].view(np.int64), columns[:-1]
 
 
 def order_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar, copy_context
+from itertools import chain, islice
 from typing import TypeVar
 
 __all__ = ["end_if_asked", "give_back", "side_by_side", "spread"]
@@ -23,19 +24,22 @@ def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
 
     Made for kernels that release the interpreter's lock. Cut the work into pieces that do not
     depend on the number of cores, and add up in order: the sums are then the same anywhere.
-    Items are asked for as they are worked on, one more than there are cores.
+    Items are asked for as they are worked on, one more than there are cores. A single one is
+    worked on where it is asked for, without threads.
 
     >>> list(spread(str.upper, "abc"))
     ['A', 'B', 'C']
     """
-    if isinstance(items, Sequence) and len(items) == 1:
-        yield function(items[0])
+    left = iter(items)
+    first = [*islice(left, 2)]
+    if len(first) < 2:
+        yield from map(function, first)
         return
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as threads:
         waiting: deque[Future[Result]] = deque()
         try:
-            for item in items:
+            for item in chain(first, left):
                 waiting.append(threads.submit(function, item))
                 if len(waiting) > cores:
                     yield waiting.popleft().result()
