@@ -72,9 +72,7 @@ def connected() -> Iterator[None]:
         return
     wrong = _what_is_wrong(url, _PATIENCE_SECONDS)
     if wrong:
-        raise RunError(
-            f"Prefect's server did not start ({wrong}); `prefect server start` says why"
-        )
+        raise RunError(f"Prefect's server did not start ({wrong}); `prefect server start` says why")
     with temporary_settings(updates={PREFECT_API_URL: url}):
         yield
 

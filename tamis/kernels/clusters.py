@@ -153,7 +153,7 @@ def buckets(
     place[rows] = np.arange(len(rows))
 
     def number(band: int) -> int:
-        """Number the buckets of one band from 0; return how many there are."""
+        """Return how many buckets a band has, numbered from 0."""
         first = 0
         for some, values in parts(wanted, partial(_one_column, keys[band]), new):
             order = order_of(values)

@@ -121,7 +121,7 @@ def order_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     [1, 3, 0, 2]
     """
     if keys.shape[1] < _FEW:
-        return np.lexsort(keys[::-1])
+        return np.asarray(np.lexsort(keys[::-1]), np.int64)
     from tamis.kernels import radix
 
     return radix.sort(np.ascontiguousarray(keys))  # type: ignore[no-any-return]

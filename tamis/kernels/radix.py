@@ -80,7 +80,7 @@ def parts_of(keys: Keys, bounds: Keys) -> Rows:
 def _is_above(left: Keys, i: int, right: Keys, j: int) -> bool:
     for column in range(len(left)):
         if left[column, i] != right[column, j]:
-            return left[column, i] > right[column, j]
+            return bool(left[column, i] > right[column, j])
     return False
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -204,28 +203,17 @@ class Selection:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows have each reason, most frequent first."""
-        counts: Counter[str] = Counter()
-        for rows in blocks(len(self.reasons)):
-            counts.update(self.reasons[rows].tolist())
-        return _most_frequent_first(counts)
+        reasons = (self.reasons[rows] for rows in blocks(len(self.reasons)))
+        return _counted(pa.array(some, pa.string()) for some in reasons)
 
     @staticmethod
     def counts_in(path: str | Path) -> dict[str, int]:
         """Return the `counts` of what `save` wrote; nothing but reasons is read."""
-        counts: Counter[str] = Counter()
-        for batch in pq.ParquetFile(path).iter_batches(_ROWS, columns=["reason"]):
-            said = batch["reason"]
-            found = np.bincount(said.indices.to_numpy(), minlength=len(said.dictionary))
-            counts.update(dict(zip(said.dictionary.to_pylist(), found.tolist(), strict=True)))
-        return _most_frequent_first(counts)
+        batches = pq.ParquetFile(path).iter_batches(_ROWS, columns=["reason"])
+        return _counted(batch["reason"].dictionary_decode() for batch in batches)
 
     def __repr__(self) -> str:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
-
-
-def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
-    there = (item for item in counts.items() if item[1])
-    return dict(sorted(there, key=lambda item: (-item[1], item[0])))
 
 
 def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
@@ -235,13 +223,24 @@ def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
     return reasons
 
 
+def _counted(parts: Iterable[pa.StringArray]) -> dict[str, int]:
+    """Return how often each text is there, most frequent first; few are held at a time."""
+    counts = [part.value_counts() for part in parts]
+    if not counts:
+        return {}
+    table = pa.Table.from_struct_array(pa.chunked_array(counts))
+    sums = table.group_by("values").aggregate([("counts", "sum")])
+    sums = sums.sort_by([("counts_sum", "descending"), ("values", "ascending")])
+    return dict(zip(sums["values"].to_pylist(), sums["counts_sum"].to_pylist(), strict=True))
+
+
 def _integers(fields: Iterable[pa.Field], within: str = "") -> Iterator[str]:
     """Yield the columns of integers, those within others by their path."""
-    for field in fields:
-        if pa.types.is_struct(field.type):
-            yield from _integers(field.type, f"{within}{field.name}.")
-        elif pa.types.is_integer(field.type):
-            yield f"{within}{field.name}"
+    for column in fields:
+        if pa.types.is_struct(column.type):
+            yield from _integers(column.type, f"{within}{column.name}.")
+        elif pa.types.is_integer(column.type):
+            yield f"{within}{column.name}"
 
 
 def _signals_in(file: pq.ParquetFile) -> pa.Table:
