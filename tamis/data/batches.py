@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
-from datasets.table import MemoryMappedTable
+from datasets.table import InMemoryTable, MemoryMappedTable
 
 from tamis.data.progress import progress_bar
 from tamis.data.scratch import roomy, scratch
 from tamis.kernels.threads import spread
 
-__all__ = ["Engine", "Keys", "LocalEngine", "current_engine", "map_batches", "using"]
+__all__ = ["Engine", "Keys", "LocalEngine", "current_engine", "map_batches", "rows_of", "using"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -199,6 +199,20 @@ def map_batches(
         What is being done, for the progress bar.
     """
     return _engine.get().map(pool, function, label)
+
+
+def rows_of(pool: Dataset, positions: npt.NDArray[np.int64]) -> Dataset:
+    """Return the rows of a pool at these positions, in their order.
+
+    As `Dataset.select`, which for a million positions takes a third of a second to write them
+    down: this lays them beside the pool as they are.
+    """
+    if pool._indices is not None:
+        positions = pool._indices.column(0).to_numpy()[positions]
+    indices = pa.table({"indices": pa.array(positions.astype(np.uint64, copy=False))})
+    return Dataset(
+        pool.data, info=pool.info.copy(), split=pool.split, indices_table=InMemoryTable(indices)
+    ).with_format(**pool.format)
 
 
 def _tables(pool: Dataset, rows: int) -> Iterator[pa.Table]:

@@ -63,7 +63,11 @@ def connected() -> Iterator[None]:
     RunError
         If it does not answer.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
 
     url = begin_server()
     if url is None:
@@ -73,7 +77,8 @@ def connected() -> Iterator[None]:
     wrong = _what_is_wrong(url, _PATIENCE_SECONDS)
     if wrong:
         raise RunError(f"Prefect's server did not start ({wrong}); `prefect server start` says why")
-    with temporary_settings(updates={PREFECT_API_URL: url}):
+    silent = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}  # a server of our own ends with us anyway
+    with temporary_settings(updates={PREFECT_API_URL: url, **silent}):
         yield
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 import tamis
+from tamis.data.batches import rows_of
 from tamis.data.files import home
 from tamis.data.pools import pool_key
 from tamis.errors import TamisError
@@ -98,7 +99,7 @@ def given(pool: Dataset, earlier: Sequence[PlannedStep]) -> Dataset:
     rows = np.arange(len(pool))
     for step in earlier:
         rows = rows[step.kept_rows()]
-    return pool if len(rows) == len(pool) else pool.select(rows)  # a whole file reads best
+    return pool if len(rows) == len(pool) else rows_of(pool, rows)  # a whole file reads best
 
 
 def run_step(step: PlannedStep, pool: Dataset, earlier: Sequence[PlannedStep]) -> Outcome:

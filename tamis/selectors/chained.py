@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
+from tamis.data.batches import rows_of
 from tamis.errors import BudgetError
 from tamis.selectors.base import Budget, Selector
 from tamis.selectors.selection import Selection
@@ -51,7 +52,7 @@ class Chain(Selector):
                     f"chain: step {number}, {selector!r}, kept nothing; loosen its settings"
                 )
             selections.append(selection)
-            rows = rows.select(np.sort(selection.indices))
+            rows = rows_of(rows, np.sort(selection.indices))
         return joined(selections)
 
     def __repr__(self) -> str:

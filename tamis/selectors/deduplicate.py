@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from tamis.data import formats
-from tamis.data.batches import Keys, current_engine, map_batches
+from tamis.data.batches import Keys, current_engine, map_batches, rows_of
 from tamis.data.ids import example_ids, id_texts
 from tamis.data.scratch import roomy, scratch
 from tamis.errors import DataError, SettingError, did_you_mean
@@ -243,7 +243,7 @@ class Deduplicate(Selector):
         bounds = roomy((len(rows) + 1,), np.int64)
         start = 0
         with scratch((int(n_shingles[rows].sum()),), np.uint32, leaping=True) as hashes:
-            sets = map_batches(pool.select(inside), self._sets, label=f"{self.name}: compare")
+            sets = map_batches(rows_of(pool, inside), self._sets, label=f"{self.name}: compare")
             for ends, part in sets:
                 bounds[start + 1 : start + len(ends)] = bounds[start] + ends[1:]
                 hashes[bounds[start] : bounds[start] + len(part)] = part

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from tamis.data.batches import LocalEngine, map_batches, using
+from tamis.data.batches import LocalEngine, map_batches, rows_of, using
 from tamis.data.load import load
 
 ROWS = [{"text": f"row {number}", "n": number} for number in range(25_000)]
@@ -64,3 +64,17 @@ def test_an_error_in_a_batch_is_raised(pool):
             pytest.raises(ValueError, match="no good"),
         ):
             list(map_batches(pool, fails))
+
+
+@pytest.mark.parametrize("form", [None, "arrow"])
+def test_rows_are_those_that_select_gives(form):
+    pool = Dataset.from_dict({"text": [*"abcdef"], "n": range(6)}).with_format(form)
+    for base in (pool, pool.select([4, 1, 5, 0]), pool.select_columns(["n"])):
+        for positions in ([2, 0, 0], [1], []):
+            wanted = np.array(positions, np.int64)
+            found, known = rows_of(base, wanted), base.select(wanted)
+            assert found.format == known.format
+            assert found.features == known.features
+            assert found.with_format(None).to_list() == known.with_format(None).to_list()
+            assert found._fingerprint == rows_of(base, wanted)._fingerprint
+    assert rows_of(pool, np.array([1]))._fingerprint != rows_of(pool, np.array([2]))._fingerprint
