@@ -42,6 +42,7 @@ def run(
     if (recipe is None) == (resume is None):
         raise SettingError("tamis run takes a RECIPE, or --resume RUN; give one of them")
     begin_server()  # it gets ready while what is below is imported
+    gc.disable()  # for as long: modules stay
     from tamis.data.load import begun
     from tamis.pipelines import runs
     from tamis.pipelines.recipe import Recipe
@@ -56,6 +57,7 @@ def run(
     with begun(source, strict=wanted.strict):  # Prefect takes seconds to import
         from tamis.flows.curate import run as run_recipe
 
-        gc.freeze()  # what was imported stays
+        gc.freeze()
+        gc.enable()
         done = run_recipe(wanted, resume=resume, engine=engine, workers=workers)
     show_run(done, as_json)

@@ -27,6 +27,7 @@ from tamis.errors import RecipeError, TamisError
 from tamis.flows.artifacts import publish
 from tamis.flows.compare import run_trials
 from tamis.flows.server import connected
+from tamis.kernels.threads import yield_to_others
 from tamis.pipelines import runs
 from tamis.pipelines.compare import designed_for
 from tamis.pipelines.engines import engine_of, opened
@@ -171,6 +172,7 @@ def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
 @task(name="texts", task_run_name="lay the texts where SQL finds them", persist_result=False)
 def lay_texts(pool: str) -> None:
     """Write what the catalogue tells of the pool's rows, unless it is there already."""
+    yield_to_others()
     runs.write_texts(open_pool(pool))
 
 

@@ -11,11 +11,12 @@ from contextvars import ContextVar, copy_context
 from itertools import chain, islice
 from typing import TypeVar
 
-__all__ = ["end_if_asked", "give_back", "side_by_side", "spread"]
+__all__ = ["end_if_asked", "give_back", "side_by_side", "spread", "yield_to_others"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_LEAST_URGENT = 19
 _ending: ContextVar[threading.Event | None] = ContextVar("ending", default=None)
 
 
@@ -85,6 +86,12 @@ def end_if_asked() -> None:
     ending = _ending.get()
     if ending is not None and ending.is_set():
         raise KeyboardInterrupt
+
+
+def yield_to_others() -> None:
+    """Have this thread, from now on, take only the time that others leave, where that can be."""
+    if sys.platform == "linux":  # elsewhere a priority is that of all threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_URGENT)
 
 
 def give_back() -> None:
