@@ -188,7 +188,10 @@ def _results(work: Work, parcel: Parcel, items: Iterable[Any]) -> ray.data.Datas
         return ray.data.from_arrow(_block(answer=b"").slice(1))
     done = partial(work, str(home()), ray.put(parcel.content))
     how: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}
-    with ray.data.DataContext.current(silent(in_order=True)):
+    settings = silent(in_order=True)
+    # Room reserved for other operators, of which there are none, would leave half the CPUs idle.
+    settings.op_resource_reservation_enabled = False
+    with ray.data.DataContext.current(settings):
         given = ray.data.from_arrow(blocks)
         if not parcel.models:
             return given.map_batches(done, **how)
