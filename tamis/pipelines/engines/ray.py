@@ -189,8 +189,8 @@ def _results(work: Work, parcel: Parcel, items: Iterable[Any]) -> ray.data.Datas
     done = partial(work, str(home()), ray.put(parcel.content))
     how: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}
     settings = silent(in_order=True)
-    # Room reserved for other operators, of which there are none, would leave half the CPUs idle.
-    settings.op_resource_reservation_enabled = False
+    # What tasks reserve for other operators, of which there are none, leaves half the CPUs idle.
+    settings.op_resource_reservation_enabled = bool(parcel.models)
     with ray.data.DataContext.current(settings):
         given = ray.data.from_arrow(blocks)
         if not parcel.models:
