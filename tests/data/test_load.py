@@ -4,6 +4,8 @@ import os
 import random
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
@@ -20,9 +22,11 @@ from hypothesis import strategies as st
 
 from tamis.data import jsonl, streams
 from tamis.data.files import home
-from tamis.data.load import load, rejected
+from tamis.data.load import begun, load, rejected
 from tamis.data.streams import Cut, Lines, line_chunks
 from tamis.errors import DataError, SettingError
+
+load_module = sys.modules["tamis.data.load"]
 
 GOOD = b'{"text": "to be"}\n'
 
@@ -728,3 +732,58 @@ def test_a_data_set_that_cannot_be_reached_is_refused_in_one_line(hub):
     message = r"hf://org/nme: the hub gives no such data \(no such repository\); check the name"
     with pytest.raises(DataError, match=message):
         load("hf://org/nme")
+
+
+def pieces_that_wait(monkeypatch, reading, pause):
+    """Let reading say that it has begun, and pause between the first two pieces."""
+    read = load_module.read_file
+
+    def slowly(*arguments):
+        for number, piece in enumerate(read(*arguments)):
+            if number == 1 and arguments[3] is not None:  # not the look at the head
+                reading.set()
+                pause()
+            yield piece
+
+    monkeypatch.setattr(load_module, "read_file", slowly)
+
+
+@pytest.fixture
+def long_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "_BLOCK", 2**10)
+    path = tmp_path / "long.jsonl"
+    path.write_text("".join(f'{{"text": "row {row}"}}\n' for row in range(2000)))
+    return path
+
+
+def test_what_was_begun_is_read_once(long_file, monkeypatch):
+    reading, go_on = threading.Event(), threading.Event()
+    pieces_that_wait(monkeypatch, reading, lambda: go_on.wait(30))
+    with begun(str(long_file), progress=False):
+        assert reading.wait(30)
+        monkeypatch.setattr(load_module, "_origins", None)  # nobody else looks at the file
+        go_on.set()
+        assert len(load(str(long_file), progress=False)) == 2000
+    monkeypatch.undo()
+    assert load(str(long_file), progress=False)[1999] == {"text": "row 1999"}
+
+
+def test_a_block_that_fails_ends_what_was_begun(long_file, monkeypatch):
+    reading = threading.Event()
+    pieces_that_wait(monkeypatch, reading, lambda: time.sleep(0.5))
+
+    def fail():
+        assert reading.wait(30)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), begun(str(long_file), progress=False):
+        fail()
+    assert [path for path in (home() / "pools").iterdir() if path.suffix != ".lock"] == []
+
+
+def test_what_cannot_be_read_is_said_by_load(tmp_path):
+    with (
+        pytest.raises(DataError, match=r"none.jsonl"),
+        begun(str(tmp_path / "none.jsonl"), progress=False),
+    ):
+        load(str(tmp_path / "none.jsonl"), progress=False)

@@ -61,6 +61,47 @@ def test_a_server_of_our_own_answers_and_ends_with_us(begun, end):
     eventually(lambda: _is_gone(server), "the server's end")
 
 
+BEFORE = "import sys\nfrom tamis.flows import server\n"
+NAMED = "http://127.0.0.1:9/api"
+
+
+def _said(code, environment, folder):
+    command = [sys.executable, "-c", BEFORE + code]
+    return subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_a_server_is_begun_before_prefect_is_imported(environment, tmp_path):
+    said = _said("print(server.begin_server(), 'prefect' in sys.modules)", environment, tmp_path)
+    assert said.startswith("http://127.0.0.1:")
+    assert said.endswith("/api False")
+
+
+@pytest.mark.parametrize(
+    "place", ["environment", "profile", ".env", "prefect.toml", "pyproject.toml"]
+)
+def test_a_server_that_is_named_anywhere_is_the_one(environment, tmp_path, place):
+    settings = f'[api]\nurl = "{NAMED}"\n'
+    files = {
+        "profile": (
+            "prefect/profiles.toml",
+            f'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "{NAMED}"\n',
+        ),
+        ".env": (".env", f"PREFECT_API_URL={NAMED}\n"),
+        "prefect.toml": ("prefect.toml", settings),
+        "pyproject.toml": ("pyproject.toml", settings.replace("[api]", "[tool.prefect.api]")),
+    }
+    if place == "environment":
+        environment["PREFECT_API_URL"] = NAMED
+    else:
+        name, text = files[place]
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    said = _said("print(server.begin_server(), server._set_up())", environment, tmp_path)
+    assert said == f"None {NAMED}"
+
+
 def test_a_run_needs_no_server_set_up(environment, tmp_path):
     command = [sys.executable, "-m", "tamis.cli", "run", "curate", "--pool", str(POOL)]
     target = ["--target", str(POOL.with_name("seed_tasks.jsonl")), "--k", "10"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tamis.kernels.threads import end_if_asked, give_back, side_by_side
+from tamis.kernels.threads import end_if_asked, give_back, side_by_side, spread, yield_to_others
 
 _word: ContextVar[str] = ContextVar("word", default="none")
 
@@ -60,3 +60,21 @@ def test_memory_that_was_freed_goes_back():
     give_back()
     assert len(pin)
     assert before - held() > 150_000_000
+
+
+def test_one_item_is_worked_on_where_it_is_asked_for():
+    assert [*spread(lambda _: threading.get_ident(), iter([0]))] == [threading.get_ident()]
+    assert threading.get_ident() not in spread(lambda _: threading.get_ident(), range(3))
+    assert [*spread(str, [])] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own")
+def test_one_thread_yields_and_the_others_do_not():
+    here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def yielding(_):
+        yield_to_others()
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert max(side_by_side(yielding, range(2), 2)) == 19
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == here
