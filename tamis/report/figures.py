@@ -178,14 +178,15 @@ def length_shape(lengths: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) ->
 
     An empty row counts as one of one character. The medians are in characters.
     """
-    logs = np.log10(np.maximum(lengths, 1))
-    shape = _shape(logs[kept], logs[~kept])
+    groups = lengths[kept], lengths[~kept]
+    shape = _shape(*(np.log10(np.maximum(group, 1)) for group in groups))
     if shape is None:
         return None
+    medians = [float(np.median(group, overwrite_input=True)) for group in groups]
     return replace(
         shape,
-        kept=replace(shape.kept, median=float(np.median(lengths[kept]))),
-        dropped=replace(shape.dropped, median=float(np.median(lengths[~kept]))),
+        kept=replace(shape.kept, median=medians[0]),
+        dropped=replace(shape.dropped, median=medians[1]),
     )
 
 
@@ -230,6 +231,7 @@ def _lengths(batch: pa.Table) -> npt.NDArray[np.int64]:
 
 
 def _shape(kept: Floats, dropped: Floats) -> Shape | None:
+    """Return the shape of two groups, whose numbers come out of order: they are large."""
     if not (len(kept) and len(dropped)):
         return None
     low, high = _window(kept, dropped)
@@ -247,8 +249,9 @@ def _window(kept: Floats, dropped: Floats) -> tuple[float, float]:
     more may: what is drawn ends three times the width of the kept from them, unless the
     nearest quarter of the dropped begins farther off.
     """
-    kept_low, kept_high = np.quantile(kept, [0.005, 0.995])
-    low, near, far, high = np.quantile(dropped, [0.005, 0.25, 0.75, 0.995])
+    kept_low, kept_high = np.quantile(kept, [0.005, 0.995], overwrite_input=True)
+    quarters = np.quantile(dropped, [0.005, 0.25, 0.75, 0.995], overwrite_input=True)
+    low, near, far, high = quarters
     low, high = min(low, kept_low), max(high, kept_high)
     if low == high:
         return min(kept.min(), dropped.min()), max(kept.max(), dropped.max())
@@ -263,5 +266,5 @@ def _group(values: Floats, edges: Floats) -> Group:
         shares=100.0 * counts / len(values),
         rows=len(values),
         beyond=len(values) - int(counts.sum()),
-        median=float(np.median(values)),
+        median=float(np.median(values, overwrite_input=True)),
     )

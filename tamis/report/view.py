@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
 
+from tamis.data.scratch import roomy
 from tamis.errors import DataError
 from tamis.pipelines.results import Comparison
 from tamis.selectors.selection import Selection
@@ -112,7 +113,8 @@ class RunView:
         """For each step the positions in the pool of the rows that it saw, ascending."""
         inputs, rows = [], np.arange(len(self.pool))
         for step in self.steps:
-            inputs.append(rows)
+            inputs.append(roomy(rows.shape, np.int64))
+            inputs[-1][:] = rows
             rows = rows[step.selection.kept]
         return inputs
 
