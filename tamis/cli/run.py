@@ -42,7 +42,6 @@ def run(
     if (recipe is None) == (resume is None):
         raise SettingError("tamis run takes a RECIPE, or --resume RUN; give one of them")
     begin_server()  # it gets ready while what is below is imported
-    gc.disable()  # for as long: modules stay
     from tamis.data.load import begun
     from tamis.pipelines import runs
     from tamis.pipelines.recipe import Recipe
@@ -55,6 +54,7 @@ def run(
     )
     source = wanted.pool if wanted.generate is None else None
     with begun(source, strict=wanted.strict):  # Prefect takes seconds to import
+        gc.disable()  # for as long: modules stay
         from tamis.flows.curate import run as run_recipe
 
         gc.freeze()

@@ -48,9 +48,17 @@ Source: TypeAlias = str | Path | Dataset | pa.Table | pd.DataFrame | list[dict[s
 _RULE = "1"  # another way of reading is another number, or old pools would be taken for new
 _ROWS = 10_000
 _HEAD = 200
+_PATIENCE_SECONDS = 2.0  # for what an unwanted reading wrote to be taken away
 _REJECTED = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
 )
+
+
+_being_read: dict[tuple[str | Path, bool], Future[tuple[str, Dataset]]] = {}
+
+
+class _Unwanted(Exception):
+    """Nobody waits for what is being read."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +164,6 @@ def begun(source: Source | None, *, strict: bool = False, progress: bool = True)
         raise
     finally:
         del _being_read[source, strict]
-
-
-_being_read: dict[tuple[str | Path, bool], "Future[tuple[str, Dataset]]"] = {}
-_PATIENCE_SECONDS = 2.0  # for what was written to be taken away
-
-
-class _Unwanted(Exception):
-    """Nobody waits for what is being read."""
 
 
 def with_forgotten(path: Path) -> Dataset:
