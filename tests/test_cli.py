@@ -1,8 +1,11 @@
 """The command line as a person meets it: what it prints, where, and its exit code."""
 
 import json
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -246,3 +249,40 @@ class TestARun:
         code, _, errors = tamis("show", ran["run"][:-2] + "zz")
         assert code == 1
         assert f"did you mean '{ran['run']}'?" in errors
+
+
+ENDS = """
+import sys
+from unittest.mock import patch
+from tamis.cli import process
+
+def main():
+    print("said")
+    sys.exit({code})
+
+with patch.object(sys.modules["tamis.cli.app"], "main", main):
+    process()
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no place that is always full")
+@pytest.mark.parametrize(
+    ("place", "code", "ends", "complaint"),
+    [
+        ("/dev/null", 3, 3, ""),
+        (
+            "/dev/full",
+            0,
+            1,
+            "tamis: standard output: No space left on device; write it elsewhere\n",
+        ),
+    ],
+)
+def test_what_is_written_last_is_written_or_no_success(place, code, ends, complaint):
+    with Path(place).open("w") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", ENDS.format(code=code)],
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # or it is not the last
+            stdout=out, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (ends, complaint)

@@ -5,7 +5,6 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -110,11 +109,16 @@ def process() -> None:
 
 
 def _end(codes: list[int]) -> None:
-    if codes:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # nobody reads it any more
-                stream.flush()
-        os._exit(codes[0])
+    """End with the code that there is; what could not be written is no success."""
+    if not codes:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass  # `tamis sql … | head`
+    except OSError as error:
+        codes[0] = _complain(f"standard output: {error.strerror}; write it elsewhere", 1)
+    os._exit(codes[0])
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from itertools import chain, islice
 from typing import TypeVar
@@ -91,7 +92,8 @@ def end_if_asked() -> None:
 def yield_to_others() -> None:
     """Have this thread, from now on, take only the time that others leave, where that can be."""
     if sys.platform == "linux":  # elsewhere a priority is that of all threads
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_URGENT)
+        with suppress(PermissionError):  # a sandbox may forbid it: then it does not yield
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_URGENT)
 
 
 def give_back() -> None:
