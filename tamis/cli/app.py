@@ -97,7 +97,7 @@ def process() -> None:
     """Do as `main`, as all that this process is for: it ends without taking its objects apart.
 
     Threads and all that asks to be told of the end are waited for, as ever. Taking apart what
-    Prefect and others made is left out: a second of a small run's seven.
+    Prefect and others made is left out, as it takes a good part of a second.
     """
     codes: list[int] = []
     atexit.register(_end, codes)  # the first, and so called last
