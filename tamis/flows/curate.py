@@ -20,6 +20,7 @@ from prefect.tasks import exponential_backoff
 from tamis.data.batches import LocalEngine, using
 from tamis.data.files import home
 from tamis.data.hub import may_pass
+from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
 from tamis.data.pools import file_of, open_pool, pool_key, stored
 from tamis.data.progress import quiet
@@ -172,8 +173,10 @@ def load_pool(recipe: Recipe, run_id: str, progress: bool) -> str:
 @task(name="texts", task_run_name="lay the texts where SQL finds them", persist_result=False)
 def lay_texts(pool: str) -> None:
     """Write what the catalogue tells of the pool's rows, unless it is there already."""
+    rows = open_pool(pool)
+    example_ids(rows)  # for which the first step would have to wait
     yield_to_others()
-    runs.write_texts(open_pool(pool))
+    runs.write_texts(rows)
 
 
 @task(

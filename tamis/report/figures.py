@@ -128,10 +128,8 @@ def source_texts(batch: pa.Table) -> pa.StringArray:
 
 def reason_counts(selection: Selection, most: int) -> list[Count]:
     """Return how many rows were dropped for each kind of reason, as `reason_kinds` does."""
-    counts = selection.counts()
-    counts.pop(KEPT, None)
-    reasons = pa.array(counts.keys(), pa.string())
-    return _kinds(pa.table({"reason": reasons, "count_all": [*counts.values()]}), most)
+    dropped = selection.tally.filter(pc.field("reason") != KEPT)
+    return _kinds(dropped, most)
 
 
 def reason_kinds(reasons: pa.Array | pa.ChunkedArray, most: int) -> list[Count]:
@@ -141,9 +139,8 @@ def reason_kinds(reasons: pa.Array | pa.ChunkedArray, most: int) -> list[Count]:
     numbers, where there would be too many kinds. At most `most` kinds come back; the last
     then sums up the rest.
     """
-    return _kinds(
-        pa.table({"reason": reasons}).group_by("reason").aggregate([([], "count_all")]), most
-    )
+    found = pa.table({"reason": reasons}).group_by("reason").aggregate([([], "count_all")])
+    return _kinds(found.rename_columns(["reason", "rows"]), most)
 
 
 def _kinds(kinds: pa.Table, most: int) -> list[Count]:
@@ -151,10 +148,10 @@ def _kinds(kinds: pa.Table, most: int) -> list[Count]:
         if pattern == _IDS or len(kinds) > most:
             merged = pc.replace_substring_regex(kinds["reason"], pattern=pattern, replacement="…")
             kinds = kinds.set_column(kinds.schema.get_field_index("reason"), "reason", merged)
-            kinds = kinds.group_by("reason").aggregate([("count_all", "sum")])
-            kinds = kinds.rename_columns({"count_all_sum": "count_all"})
-    kinds = kinds.sort_by([("count_all", "descending"), ("reason", "ascending")])
-    names, counts = kinds["reason"].to_pylist(), kinds["count_all"].to_pylist()
+            kinds = kinds.group_by("reason").aggregate([("rows", "sum")])
+            kinds = kinds.rename_columns(["reason", "rows"])
+    kinds = kinds.sort_by([("rows", "descending"), ("reason", "ascending")])
+    names, counts = kinds["reason"].to_pylist(), kinds["rows"].to_pylist()
     if len(names) <= most:
         return [Count(*kind) for kind in zip(names, counts, strict=True)]
     shown = [Count(*kind) for kind in zip(names[: most - 1], counts, strict=False)]

@@ -3,8 +3,9 @@
 import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tamis.data.files import written_aside
+from tamis.kernels.threads import spread
 from tamis.report import plots
 from tamis.report.comparison import comparison_view
 from tamis.report.examples import Example, best_kept, kept_table, near_misses, worst_kept
@@ -47,6 +49,16 @@ _MISSES = 48
 class _Plot:
     shape: Shape
     svg: Markup
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """What is counted and looked up for one step, before anything is drawn."""
+
+    reasons: list[Count]
+    scores: Shape | None
+    lengths: Shape | None
+    misses: list[Example]
 
 
 @dataclass(frozen=True)
@@ -85,10 +97,11 @@ def write_report(view: RunView, path: str | Path) -> Path:
 def _page(view: RunView) -> str:
     facts = row_facts(view.pool)
     best = best_kept(view, BEST_ROWS)
+    figures = spread(partial(_figures, view, facts), range(len(view.steps)))
     template = environment().get_template("page.html")
     return template.render(
         run=view,
-        sections=[_section(view, facts, number) for number in range(len(view.steps))],
+        sections=[*map(_section, count(1), view.steps, figures)],
         best=best,
         worst=worst_kept(view, BEST_ROWS),
         table=kept_table(view),
@@ -107,21 +120,29 @@ def _traces(selection: Selection) -> list[tuple[Trace, Markup]]:
     return [(trace, plots.spark(trace.values, top)) for trace in found]
 
 
-def _section(view: RunView, facts: RowFacts, number: int) -> _Section:
-    step = view.steps[number]
+def _figures(view: RunView, facts: RowFacts, number: int) -> _Figures:
+    selection = view.steps[number].selection
+    return _Figures(
+        reasons=reason_counts(selection, REASON_KINDS),
+        scores=score_shape(selection),
+        lengths=length_shape(facts.lengths[view.inputs[number]], selection.kept),
+        misses=near_misses(view, number, max(1, min(_MISSES_A_STEP, _MISSES // len(view.steps)))),
+    )
+
+
+def _section(number: int, step: StepView, figures: _Figures) -> _Section:
     selection = step.selection
-    lengths = length_shape(facts.lengths[view.inputs[number]], selection.kept)
     method = selection.method or "step"
     return _Section(
-        number=number + 1,
+        number=number,
         method=method,
         step=step,
         given=len(selection.scores),
         kept=len(selection),
-        reasons=reason_counts(selection, REASON_KINDS),
-        scores=_plot(score_shape(selection), f"{method}: score"),
-        lengths=_plot(lengths, f"{method}: length in characters", logarithmic=True),
-        misses=near_misses(view, number, max(1, min(_MISSES_A_STEP, _MISSES // len(view.steps)))),
+        reasons=figures.reasons,
+        scores=_plot(figures.scores, f"{method}: score"),
+        lengths=_plot(figures.lengths, f"{method}: length in characters", logarithmic=True),
+        misses=figures.misses,
         traces=_traces(selection),
     )
 

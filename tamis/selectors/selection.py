@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Dataset
 
+from tamis.data.batches import table_of
 from tamis.data.files import written_aside
 from tamis.data.ids import id_texts, ids_of
 from tamis.data.scratch import roomy
+from tamis.data.streams import ahead
 from tamis.errors import DataError
 from tamis.kernels.ordering import blocks
 
@@ -27,7 +29,7 @@ __all__ = ["KEPT", "Selection", "one_reason"]
 KEPT = "kept"
 
 _ADDED = ("tamis_id", "tamis_score", "tamis_rank", "tamis_method")
-_ROWS, _KEPT_ROWS = 2**16, 2**13
+_ROWS, _KEPT_ROWS = 2**16, 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +109,10 @@ class Selection:
     def kept_rows(self, pool: Dataset) -> Iterator[pa.Table]:
         """Yield what `apply` returns, some rows at a time: the kept may not fit in memory."""
         own = [name for name in pool.column_names if name not in _ADDED]
-        rows = pool.select_columns(own).with_format("arrow")
+        rows = pool.select_columns(own)
         for start in range(0, max(len(self), 1), _KEPT_ROWS):
             indices = self.indices[start : start + _KEPT_ROWS]
-            table = rows.select(indices)[:].combine_chunks()  # it has a chunk a row
+            table = table_of(rows, indices)
             added = (
                 id_texts(self.ids[indices]),
                 pa.array(self.scores[indices]),
@@ -156,18 +158,23 @@ class Selection:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write the selection as Parquet, one row per row of the pool; return the path."""
+        """Write the selection as Parquet, one row per row of the pool; return the path.
+
+        Ids are not packed: half the digits of a digest would be all that is gained.
+        """
         with written_aside(Path(path)) as aside:
             tables = self._tables()
             first = next(tables)
+            leaves = dict(_leaves(first.schema))
+            integers = (name for name, type in leaves.items() if pa.types.is_integer(type))
             with pq.ParquetWriter(
                 aside,
                 first.schema,
-                compression="zstd",
+                compression=dict.fromkeys(leaves, "zstd") | {"example_id": "none"},
                 use_dictionary=["reason"],
-                column_encoding=dict.fromkeys(_integers(first.schema), "DELTA_BINARY_PACKED"),
+                column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
             ) as writer:
-                for table in chain([first], tables):
+                for table in ahead(chain([first], tables)):
                     writer.write_table(table)
         return Path(path)
 
@@ -178,7 +185,7 @@ class Selection:
         n, facts = file.metadata.num_rows, json.loads(file.schema_arrow.metadata[b"tamis"])
         ids, scores = roomy((n,), "V16"), roomy((n,), np.float64)
         indices = roomy((facts["kept"],), np.int64)
-        reasons = np.empty(n, object)
+        reasons, tallies = np.empty(n, object), []
         start = 0
         for batch in file.iter_batches(_ROWS, columns=["example_id", "rank", "score", "reason"]):
             rows = slice(start, start + batch.num_rows)
@@ -187,10 +194,11 @@ class Selection:
             ranks = batch["rank"].fill_null(0).to_numpy()
             kept = np.flatnonzero(ranks)
             indices[ranks[kept] - 1] = start + kept
-            said = batch["reason"]
-            reasons[rows] = np.array(said.dictionary.to_pylist(), object)[said.indices.to_numpy()]
+            said, codes = batch["reason"].dictionary, batch["reason"].indices.to_numpy()
+            reasons[rows] = np.array(said.to_pylist(), object)[codes]
+            tallies.append(_tally(said, np.bincount(codes, minlength=len(said))))
             start = rows.stop
-        return cls(
+        loaded = cls(
             indices=indices,
             scores=scores,
             reasons=reasons,
@@ -200,17 +208,27 @@ class Selection:
             seconds=facts["seconds"],
             traces=pa.table(facts.get("traces", {})),
         )
+        loaded.__dict__["tally"] = _summed(tallies)  # here it costs next to nothing
+        return loaded
 
     def counts(self) -> dict[str, int]:
         """Return how many rows have each reason, most frequent first."""
-        reasons = (self.reasons[rows] for rows in blocks(len(self.reasons)))
-        return _counted(pa.array(some, pa.string()) for some in reasons)
+        return _most_frequent_first(self.tally)
+
+    @cached_property
+    def tally(self) -> pa.Table:
+        """How many rows (column 'rows') have each reason ('reason'), in no order."""
+        parts = (pa.array(self.reasons[rows], pa.string()) for rows in blocks(len(self.reasons)))
+        return _summed(_tally(*part.value_counts().flatten()) for part in parts)
 
     @staticmethod
     def counts_in(path: str | Path) -> dict[str, int]:
         """Return the `counts` of what `save` wrote; nothing but reasons is read."""
         batches = pq.ParquetFile(path).iter_batches(_ROWS, columns=["reason"])
-        return _counted(batch["reason"].dictionary_decode() for batch in batches)
+        parts = (batch["reason"].dictionary_decode() for batch in batches)
+        return _most_frequent_first(
+            _summed(_tally(*part.value_counts().flatten()) for part in parts)
+        )
 
     def __repr__(self) -> str:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
@@ -223,24 +241,28 @@ def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
     return reasons
 
 
-def _counted(parts: Iterable[pa.StringArray]) -> dict[str, int]:
-    """Return how often each text is there, most frequent first; few are held at a time."""
-    counts = [part.value_counts() for part in parts]
-    if not counts:
-        return {}
-    table = pa.Table.from_struct_array(pa.chunked_array(counts))
-    sums = table.group_by("values").aggregate([("counts", "sum")])
-    sums = sums.sort_by([("counts_sum", "descending"), ("values", "ascending")])
-    return dict(zip(sums["values"].to_pylist(), sums["counts_sum"].to_pylist(), strict=True))
+def _tally(reasons: pa.StringArray, rows: pa.Array | npt.NDArray[np.int64]) -> pa.Table:
+    return pa.table({"reason": reasons, "rows": rows})
 
 
-def _integers(fields: Iterable[pa.Field], within: str = "") -> Iterator[str]:
-    """Yield the columns of integers, those within others by their path."""
+def _summed(tallies: Iterable[pa.Table]) -> pa.Table:
+    """Add up how often each reason is there."""
+    whole = pa.concat_tables([_tally(pa.array([], pa.string()), np.empty(0, np.int64)), *tallies])
+    return whole.group_by("reason").aggregate([("rows", "sum")]).rename_columns(["reason", "rows"])
+
+
+def _most_frequent_first(tally: pa.Table) -> dict[str, int]:
+    by = tally.sort_by([("rows", "descending"), ("reason", "ascending")])
+    return dict(zip(by["reason"].to_pylist(), by["rows"].to_pylist(), strict=True))
+
+
+def _leaves(fields: Iterable[pa.Field], within: str = "") -> Iterator[tuple[str, pa.DataType]]:
+    """Yield path and type of each column that Parquet has, those within others too."""
     for column in fields:
         if pa.types.is_struct(column.type):
-            yield from _integers(column.type, f"{within}{column.name}.")
-        elif pa.types.is_integer(column.type):
-            yield f"{within}{column.name}"
+            yield from _leaves(column.type, f"{within}{column.name}.")
+        else:
+            yield f"{within}{column.name}", column.type
 
 
 def _signals_in(file: pq.ParquetFile) -> pa.Table:

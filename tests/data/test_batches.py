@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from tamis.data.batches import LocalEngine, map_batches, rows_of, using
+from tamis.data.batches import LocalEngine, map_batches, rows_of, table_of, using
 from tamis.data.load import load
 
 ROWS = [{"text": f"row {number}", "n": number} for number in range(25_000)]
@@ -78,3 +78,16 @@ def test_rows_are_those_that_select_gives(form):
             assert found.with_format(None).to_list() == known.with_format(None).to_list()
             assert found._fingerprint == rows_of(base, wanted)._fingerprint
     assert rows_of(pool, np.array([1]))._fingerprint != rows_of(pool, np.array([2]))._fingerprint
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_table_of_some_rows_is_that_of_the_rows_chosen(way, pool):
+    rows = way(pool)
+    last = len(rows) - 1
+    several = ([last, 0, last // 2, 0], [last]) if len(rows) else ()
+    for positions in (*several, [*range(last + 1)], []):
+        found = table_of(rows, np.array(positions, np.int64))
+        known = rows.select(positions).with_format("arrow")[:]
+        assert found.schema == known.schema
+        assert found.to_pylist() == known.to_pylist()
+        assert all(column.num_chunks <= 1 for column in found.columns)
