@@ -13,7 +13,7 @@ prompt, response and text in `tamis.data.formats`.
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -48,6 +48,7 @@ Source: TypeAlias = str | Path | Dataset | pa.Table | pd.DataFrame | list[dict[s
 _RULE = "1"  # another way of reading is another number, or old pools would be taken for new
 _ROWS = 10_000
 _HEAD = 200
+_LAID = 2**26  # bytes: a gigabyte at the end would be waited for
 _PATIENCE_SECONDS = 2.0  # for what an unwanted reading wrote to be taken away
 _REJECTED = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
@@ -364,6 +365,8 @@ class _Pool:
         self._schema, self._strict = schema, strict
         self._file = (part / "pool.arrow").open("wb")
         self._stream = pa.ipc.new_stream(self._file, schema)
+        self._to_disk, self._next = ThreadPoolExecutor(1), _LAID
+        self._on_disk: list[Future[None]] = []
         self.rows = 0
         self.aside = _Aside(part / "rejected.parquet")
 
@@ -375,6 +378,8 @@ class _Pool:
             table, misfits = conformed(piece, self._schema)
             self._stream.write_table(table, max_chunksize=_ROWS)
             self.rows += table.num_rows
+            if self._file.tell() >= self._next:
+                self._lay()
         for row in misfits:
             if self._strict:
                 raise _refusal(origin, row)
@@ -388,9 +393,17 @@ class _Pool:
             self._stream.close()
             self.aside.close()
             self._file.flush()
-            os.fsync(self._file.fileno())
+            self._lay()
+            for laid in self._on_disk:
+                laid.result()
         finally:
+            self._to_disk.shutdown()
             self._file.close()
+
+    def _lay(self) -> None:
+        """Have what was written go to the disk, while more is read."""
+        self._on_disk.append(self._to_disk.submit(os.fsync, self._file.fileno()))
+        self._next = self._file.tell() + _LAID
 
 
 class _Aside:
