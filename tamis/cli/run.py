@@ -1,6 +1,7 @@
 """`tamis run`: a recipe, from beginning to end."""
 
 import gc
+import sys
 from typing import Annotated
 
 import typer
@@ -21,6 +22,8 @@ from tamis.cli.app import (
     settings_of,
 )
 from tamis.errors import SettingError
+
+_PATIENCE_SECONDS = 0.0005
 
 
 @command("tamis run curate --pool pool.jsonl --target wanted.jsonl --k 1000")
@@ -55,8 +58,11 @@ def run(
     source = wanted.pool if wanted.generate is None else None
     with begun(source, strict=wanted.strict):  # Prefect takes seconds to import
         gc.disable()  # for as long: modules stay
+        patience = sys.getswitchinterval()
+        sys.setswitchinterval(_PATIENCE_SECONDS)  # who reads asks for the interpreter often
         from tamis.flows.curate import run as run_recipe
 
+        sys.setswitchinterval(patience)
         gc.freeze()
         gc.enable()
         done = run_recipe(wanted, resume=resume, engine=engine, workers=workers)

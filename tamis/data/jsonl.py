@@ -95,7 +95,7 @@ def _parsed_at_once(chunk: Lines | Unreadable, schema: pa.Schema) -> list[Piece]
 
 def _at_once(chunk: Lines, schema: pa.Schema) -> Iterator[Piece]:
     """Parse whole lines at once; where that fails, each half, down to what is small."""
-    table = _table(chunk.data, schema)
+    table = _table(chunk.data, chunk.ends, schema)
     middle = chunk.data.find(b"\n", len(chunk.data) // 2) + 1
     if table is not None:
         if table.num_rows:
@@ -103,14 +103,14 @@ def _at_once(chunk: Lines, schema: pa.Schema) -> Iterator[Piece]:
     elif len(chunk.data) < _SMALL or middle in (0, len(chunk.data)):
         yield from _line_by_line(chunk)
     else:
-        second = chunk.first + chunk.data.count(b"\n", 0, middle)
-        yield from _at_once(Lines(chunk.first, chunk.data[:middle]), schema)
-        yield from _at_once(Lines(second, chunk.data[middle:]), schema)
+        first, data, ends = chunk
+        before = occurrences(data[:middle], b"\n")
+        yield from _at_once(Lines(first, data[:middle], before), schema)
+        yield from _at_once(Lines(first + before, data[middle:], ends - before), schema)
 
 
-def _table(data: bytes, schema: pa.Schema) -> pa.Table | None:
+def _table(data: bytes, ends: int, schema: pa.Schema) -> pa.Table | None:
     """Parse whole lines at once; None where that fails or is not to be trusted."""
-    ends = occurrences(data, b"\n")
     if b"\0" in data or _FIRST_NULL.match(data) or _may_be_deep(data, ends) or not _is_text(data):
         return None
     known = pa.schema([column for column in schema if _native(column.type)])

@@ -89,7 +89,8 @@ def row_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 def _parquet(file: IO[bytes], schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for group in row_groups(table.cast(schema) for table in tables):
+        groups = row_groups(table.cast(schema) for table in tables)
+        for group in ahead(groups, depth=1):  # each is large
             writer.write_table(group)
 
 

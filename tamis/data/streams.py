@@ -35,10 +35,14 @@ class Cut(Exception):
 
 
 class Lines(NamedTuple):
-    """Whole lines of a file, the first of which is line `first`, counted from 1."""
+    """Whole lines of a file, the first of which is line `first`, counted from 1.
+
+    There are `ends` ends of lines: the last may lack its own.
+    """
 
     first: int
     data: bytes
+    ends: int
 
 
 class _Unpacker(Protocol):
@@ -92,15 +96,16 @@ def line_chunks(
             end = block.rfind(b"\n") + 1
             if end:
                 data = b"".join((rest, memoryview(block)[:end]))
-                yield Lines(line, data)
-                line += occurrences(data, b"\n")
+                ends = occurrences(data, b"\n")
+                yield Lines(line, data, ends)
+                line += ends
                 rest.clear()
             rest += memoryview(block)[end:]
             if not end and len(rest) > largest:
                 yield Unreadable(line, f"longer than {largest} bytes", shown(bytes(rest[:4000])))
                 rest, too_long = bytearray(), True
         if rest:
-            yield Lines(line, bytes(rest))
+            yield Lines(line, bytes(rest), 0)
     except Cut as cut:
         yield Unreadable(line, str(cut), shown(bytes(rest[:4000])))
 

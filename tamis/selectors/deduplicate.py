@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -287,11 +287,12 @@ class Deduplicate(Selector):
             copies[rows] = sizes[ends[rows]]
             scores[rows] = 1 - np.fmax(links.jaccard[rows], links.cosine[rows])
             stands[rows] = ends[rows] == np.arange(rows.start, rows.stop)
+            copied = rows.start + np.flatnonzero(~stands[rows])
             others.append(_texts_where(~stands[rows], ids[ends[rows]]))
-            for row in (rows.start + np.flatnonzero(~stands[rows])).tolist():
-                other = others[-1][row - rows.start].as_py()
-                linked = ends[row] != links.leader[row]
-                reasons[row] = self._reason(links, row, f"{other[:8]}…", linked)
+            shown = pc.utf8_slice_codeunits(others[-1].drop_null(), 0, 8).to_pylist()
+            linked = (ends[copied] != links.leader[copied]).tolist()
+            told = map(self._reason, shown, linked, *links.of(copied))
+            reasons[copied] = np.fromiter(told, object, len(copied))
         indices = top_k(scores, ids, n if k is None else k, among=stands)
         reasons[indices] = KEPT
         signals = {
@@ -303,17 +304,18 @@ class Deduplicate(Selector):
             signals["cosine"] = links.cosine
         return Selection(indices, scores, reasons, pa.table(signals))
 
-    def _reason(self, links: "_Links", row: int, other: str, linked: bool) -> str:
-        if links.exact[row]:
-            return f"exact duplicate of {other}"
-        jaccard, cosine = links.jaccard[row], links.cosine[row]
-        if links.by_meaning[row]:
+    def _reason(
+        self, other: str, linked: bool, jaccard: float, cosine: float, by_meaning: bool, exact: bool
+    ) -> str:
+        if exact:
+            return f"exact duplicate of {other}…"
+        if by_meaning:
             if linked:
-                return f"linked to {other} by semantic duplicates (cosine {cosine:.2f})"
-            return f"semantic duplicate of {other} (cosine {cosine:.2f})"
+                return f"linked to {other}… by semantic duplicates (cosine {cosine:.2f})"
+            return f"semantic duplicate of {other}… (cosine {cosine:.2f})"
         if not linked and self.near is not None and jaccard >= self.near:
-            return f"near-duplicate of {other} (Jaccard {jaccard:.2f})"
-        return f"linked to {other} by near-duplicates (Jaccard {jaccard:.2f})"
+            return f"near-duplicate of {other}… (Jaccard {jaccard:.2f})"
+        return f"linked to {other}… by near-duplicates (Jaccard {jaccard:.2f})"
 
 
 @dataclass
@@ -355,6 +357,11 @@ class _Links:
             self.cosine[rows] = np.where(exact, np.nan, self.cosine[here])
             self.by_meaning[rows] = self.by_meaning[here]
             self.exact[rows] = exact
+
+    def of(self, rows: npt.NDArray[np.int64]) -> tuple[list[Any], ...]:
+        """Return jaccard, cosine, by_meaning and exact of some rows."""
+        figures = self.jaccard, self.cosine, self.by_meaning, self.exact
+        return tuple(figure[rows].tolist() for figure in figures)
 
     def ends(self) -> npt.NDArray[np.int64]:
         """Return for each row the one that stands for it: where its links end."""

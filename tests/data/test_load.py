@@ -458,7 +458,7 @@ def test_a_line_beyond_the_bound_is_set_aside():
     stream = iter([b"a\nb", b"bbbbbbbb", b"bb\nc\n", b"d"])
     chunks = list(line_chunks(stream, largest=6))
     assert [c if isinstance(c, Lines) else (c.line, c.reason) for c in chunks] == [
-        Lines(1, b"a\n"), (2, "longer than 6 bytes"), Lines(3, b"c\n"), Lines(4, b"d"),
+        Lines(1, b"a\n", 1), (2, "longer than 6 bytes"), Lines(3, b"c\n", 1), Lines(4, b"d", 0),
     ]  # fmt: skip
 
 
