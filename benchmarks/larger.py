@@ -1,6 +1,7 @@
 """Pools larger than memory: a whole `tamis run` beside DuckDB's copy of the same file.
 
     python -m benchmarks.larger --megabytes 100 1000 5000
+    python -m benchmarks.larger --megabytes 1000 --rounds 7      # in turns, and their median
     python -m benchmarks.larger --megabytes 5000 --memory 1500     # no more than so many MB
     python -m benchmarks.larger --growth --megabytes 100 300 1000 2000
     python -m benchmarks.larger --alone --megabytes 4000 --memory 400
@@ -68,6 +69,7 @@ def main() -> None:
     """Print a line a size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, nargs="+", default=[100, 1000])
+    parser.add_argument("--rounds", type=int, default=1, help="how often, DuckDB and tamis in turn")
     parser.add_argument("--memory", type=int, metavar="MB", help="allow a run no more than this")
     parser.add_argument("--growth", action="store_true", help="the steps alone, and exponents")
     parser.add_argument("--alone", action="store_true", help="each method, within --memory")
@@ -82,27 +84,35 @@ def main() -> None:
     elif arguments.growth:
         _print_growth(arguments.megabytes)
     else:
-        _print_runs(arguments.megabytes, arguments.memory)
+        _print_runs(arguments.megabytes * arguments.rounds, arguments.memory)
 
 
 def _print_runs(sizes: list[int], memory: int | None) -> None:
     print("   MB  DuckDB: s (CPU)     tamis run: s (CPU)    times   own MB   mapped MB")
+    times: dict[int, list[float]] = {size: [] for size in sizes}
     for size in sizes:
-        with _place(size) as (pool, folder):
-            python = sys.executable
-            theirs = _cost([python, "-c", DUCKDB, pool, folder / "out.jsonl.zst"], folder, None)
-            recipe = folder / "recipe.yaml"
-            target = DATA / "seed_tasks.jsonl"
-            recipe.write_text(
-                RECIPE.format(pool=pool, target=target, out=folder / "kept.jsonl.zst")
-            )
-            ours = _cost([python, "-m", "tamis.cli", "run", recipe], folder, memory)
-        times = ours.wall / theirs.wall
+        theirs, ours = _run(size, memory)
+        times[size].append(ours.wall / theirs.wall)
         print(
             f"{size:5,}  {theirs.wall:6.1f} ({theirs.cpu:5.1f})      {ours.wall:6.1f} "
-            f"({ours.cpu:6.1f})   {times:9.1f}{ours.own:9,.0f}{ours.mapped:12,.0f}",
+            f"({ours.cpu:6.1f})   {times[size][-1]:9.1f}{ours.own:9,.0f}{ours.mapped:12,.0f}",
             flush=True,
         )
+    for size, found in times.items():
+        if len(found) > 1:
+            spread = f"{min(found):.1f} to {max(found):.1f}"
+            print(f"{size:,} MB: {np.median(found):.2f} times, the median of {spread}")
+
+
+def _run(size: int, memory: int | None) -> tuple[Cost, Cost]:
+    """Return what DuckDB's copy of a pool costs, and then what a run over it does."""
+    python = sys.executable
+    with _place(size) as (pool, folder):
+        theirs = _cost([python, "-c", DUCKDB, pool, folder / "out.jsonl.zst"], folder, None)
+        recipe = folder / "recipe.yaml"
+        target = DATA / "seed_tasks.jsonl"
+        recipe.write_text(RECIPE.format(pool=pool, target=target, out=folder / "kept.jsonl.zst"))
+        return theirs, _cost([python, "-m", "tamis.cli", "run", recipe], folder, memory)
 
 
 def _print_growth(sizes: list[int]) -> None:
