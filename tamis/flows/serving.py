@@ -19,9 +19,9 @@ def main() -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    app = create_app(ephemeral=True, final=True)
+    app = create_app(ephemeral=True)
+    gc.freeze()  # before it is enabled, or it looks at them all at once
     gc.enable()
-    gc.freeze()
     how = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=5)
     uvicorn.Server(how).run(sockets=[door])
 
