@@ -12,6 +12,7 @@ from threading import Event, Thread
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import zstandard
 
 from tamis.data.pieces import Unreadable, shown
@@ -58,6 +59,8 @@ _UNPACKERS: dict[str, Callable[[], _Unpacker]] = {
     "zst": lambda: zstandard.ZstdDecompressor().decompressobj(),
 }
 
+_CODECS = {"gz": "gzip", "zst": "zstd"}
+
 
 def blocks(path: Path, packing: str, moved: Callable[[int], object]) -> Iterator[bytes]:
     """Yield the bytes of a file, some megabytes at a time.
@@ -74,9 +77,16 @@ def blocks(path: Path, packing: str, moved: Callable[[int], object]) -> Iterator
     Cut
         If compressed data end too soon or are damaged. All before was yielded.
     """
+    given = 0
+    if packing:
+        with suppress(pa.ArrowInvalid, OSError):  # then again with care, up to the fault
+            for block in _unpacked_at_once(path, packing, moved):
+                yield block
+                given += len(block)
+            return
     with path.open("rb", buffering=0) as file:
         read = _read(partial(file.read, _BITE if packing else _BLOCK), moved)
-        yield from _grouped(_unpacked(read, packing)) if packing else read
+        yield from _grouped(_beyond(given, _unpacked(read, packing))) if packing else read
 
 
 def line_chunks(
@@ -171,6 +181,27 @@ def _read(read: Callable[[], bytes], moved: Callable[[int], object]) -> Iterator
     while block := read():
         moved(len(block))
         yield block
+
+
+def _unpacked_at_once(path: Path, packing: str, moved: Callable[[int], object]) -> Iterator[bytes]:
+    """Unpack a file in large blocks; what comes right before a fault in it is not given.
+
+    Twice as fast as bite by bite: the interpreter's lock is asked for once a block.
+    """
+    with pa.OSFile(str(path)) as file, pa.CompressedInputStream(file, _CODECS[packing]) as stream:
+        before = 0
+        while block := stream.read(_BLOCK):
+            moved(file.tell() - before)
+            before = file.tell()
+            yield block
+
+
+def _beyond(given: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Leave out the first bytes, so many."""
+    for block in blocks:
+        if given < len(block):
+            yield block[given:]
+        given = max(given - len(block), 0)
 
 
 def _unpacked(packed: Iterator[bytes], packing: str) -> Iterator[bytes]:
