@@ -23,6 +23,7 @@ from tamis.data.batches import rows_of
 from tamis.data.files import home
 from tamis.data.pools import pool_key
 from tamis.errors import TamisError
+from tamis.kernels.threads import spread
 from tamis.models.account import Account, counting
 from tamis.pipelines.recipe import Recipe
 from tamis.selectors.base import Budget, Selector
@@ -97,8 +98,8 @@ def planned_steps(recipe: Recipe, pool: Dataset) -> list[PlannedStep]:
 def given(pool: Dataset, earlier: Sequence[PlannedStep]) -> Dataset:
     """Return what the `earlier` steps kept of the pool, in its order: what the next one sees."""
     rows = np.arange(len(pool))
-    for step in earlier:
-        rows = rows[step.kept_rows()]
+    for kept in spread(PlannedStep.kept_rows, earlier):
+        rows = rows[kept]
     return pool if len(rows) == len(pool) else rows_of(pool, rows)  # a whole file reads best
 
 

@@ -19,6 +19,7 @@ from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels import clusters, minhash
 from tamis.kernels.characters import character_table, may_not_be_nfc
 from tamis.kernels.ordering import blocks, descending, id_keys, ordered
+from tamis.kernels.threads import spread
 from tamis.models.base import Embedder
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
@@ -279,24 +280,28 @@ class Deduplicate(Selector):
         ends, copies = links.ends(), roomy((n,), np.int64)
         scores, stands = roomy((n,), np.float64), np.zeros(n, bool)
         reasons = one_reason(n, "score below that of the kept")
-        others = []
         sizes = roomy((n,), np.int64)
         for rows in blocks(n):
             np.add.at(sizes, ends[rows], 1)
-        for rows in blocks(n):
+
+        def others(rows: slice) -> pa.StringArray:
+            """Fill in what is known of some rows; return the ids of those that stand for them."""
             copies[rows] = sizes[ends[rows]]
             scores[rows] = 1 - np.fmax(links.jaccard[rows], links.cosine[rows])
             stands[rows] = ends[rows] == np.arange(rows.start, rows.stop)
             copied = rows.start + np.flatnonzero(~stands[rows])
-            others.append(_texts_where(~stands[rows], ids[ends[rows]]))
-            shown = pc.utf8_slice_codeunits(others[-1].drop_null(), 0, 8).to_pylist()
+            names = _texts_where(~stands[rows], ids[ends[rows]])
+            shown = pc.utf8_slice_codeunits(names.drop_null(), 0, 8).to_pylist()
             linked = (ends[copied] != links.leader[copied]).tolist()
             told = map(self._reason, shown, linked, *links.of(copied))
             reasons[copied] = np.fromiter(told, object, len(copied))
+            return names
+
+        names = pa.chunked_array([*spread(others, blocks(n))], pa.string())
         indices = top_k(scores, ids, n if k is None else k, among=stands)
         reasons[indices] = KEPT
         signals = {
-            "duplicate_of": pa.chunked_array(others, pa.string()),
+            "duplicate_of": names,
             "jaccard": links.jaccard,
             "copies": copies,
         }
