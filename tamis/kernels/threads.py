@@ -21,8 +21,12 @@ _LEAST_URGENT = 19
 _ending: ContextVar[threading.Event | None] = ContextVar("ending", default=None)
 
 
-def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def spread(
+    function: Callable[[Item], Result], items: Iterable[Item], most: int = sys.maxsize
+) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, working on as many as there are cores.
+
+    Or on `most` of them, where each takes much memory.
 
     Made for kernels that release the interpreter's lock. Cut the work into pieces that do not
     depend on the number of cores, and add up in order: the sums are then the same anywhere.
@@ -37,7 +41,7 @@ def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
     if len(first) < 2:
         yield from map(function, first)
         return
-    cores = os.cpu_count() or 1
+    cores = min(os.cpu_count() or 1, most)
     with ThreadPoolExecutor(cores) as threads:
         waiting: deque[Future[Result]] = deque()
         try:

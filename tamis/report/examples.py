@@ -104,15 +104,16 @@ def kept_table(view: RunView) -> KeptTable:
 
 def _closest(step: StepView, most: int) -> npt.NDArray[np.int64]:
     selection = step.selection
-    scored = np.isfinite(selection.scores)
-    kept = selection.scores[scored & selection.kept]
-    if not len(kept):
+    scored, ids = np.isfinite(selection.scores), selection.ids
+    kept = scored & selection.kept
+    if not kept.any():
         return np.empty(0, np.int64)
+    lowest = selection.scores.min(where=kept, initial=np.inf)
+    highest = selection.scores.max(where=kept, initial=-np.inf)
     scores = np.where(scored & ~selection.kept, selection.scores, np.nan)
-    away = np.maximum(np.maximum(kept.min() - scores, scores - kept.max()), 0)
-    ids = selection.ids
-    within = top_k(scores, ids, most, among=away == 0)
-    beyond = top_k(-away, ids, most, among=away > 0)
+    near = np.minimum(scores - lowest, highest - scores)  # below 0 beyond the kept
+    within = top_k(scores, ids, most, among=near >= 0)
+    beyond = top_k(near, ids, most, among=near < 0)
     return np.concatenate([within, beyond])[:most]
 
 

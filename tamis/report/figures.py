@@ -175,11 +175,15 @@ def length_shape(lengths: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) ->
 
     An empty row counts as one of one character. The medians are in characters.
     """
-    groups = lengths[kept], lengths[~kept]
-    shape = _shape(*(np.log10(np.maximum(group, 1)) for group in groups))
-    if shape is None:
+    groups = [lengths[rows].astype(np.float64) for rows in (kept, ~kept)]
+    if not all(map(len, groups)):
         return None
     medians = [float(np.median(group, overwrite_input=True)) for group in groups]
+    for group in groups:  # in its place: there may be as many as fit into memory
+        np.log10(np.maximum(group, 1, out=group), out=group)
+    shape = _shape(*groups)
+    if shape is None:
+        return None
     return replace(
         shape,
         kept=replace(shape.kept, median=medians[0]),

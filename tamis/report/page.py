@@ -97,7 +97,7 @@ def write_report(view: RunView, path: str | Path) -> Path:
 def _page(view: RunView) -> str:
     facts = row_facts(view.pool)
     best = best_kept(view, BEST_ROWS)
-    figures = spread(partial(_figures, view, facts), range(len(view.steps)))
+    figures = spread(partial(_figures, view, facts), range(len(view.steps)), most=2)
     template = environment().get_template("page.html")
     return template.render(
         run=view,
