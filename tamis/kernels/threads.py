@@ -26,7 +26,7 @@ def spread(
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, working on as many as there are cores.
 
-    Or on `most` of them, where each takes much memory.
+    Or on fewer, `most`, where each takes much memory.
 
     Made for kernels that release the interpreter's lock. Cut the work into pieces that do not
     depend on the number of cores, and add up in order: the sums are then the same anywhere.

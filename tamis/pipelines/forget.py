@@ -135,7 +135,7 @@ def forget(rows: Sequence[Row], text: str | None = None) -> Forgotten:
 
 def _matching(path: Path, ids: Sequence[str], text: str | None) -> Iterator[Row]:
     """Yield the rows of a pool's texts that fit, a row group at a time."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         for part in file.iter_batches():
             batch = whole(pa.Table.from_batches([part]))
             fits = np.zeros(len(batch), bool)

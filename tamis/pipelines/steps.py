@@ -78,7 +78,8 @@ class PlannedStep:
 
     def kept_rows(self) -> npt.NDArray[np.int64]:
         """Return the positions it kept among the rows it was given, ascending."""
-        parts = pq.ParquetFile(self.path).iter_batches(columns=["kept"])
+        file = pq.ParquetFile(self.path, pre_buffer=False)
+        parts = file.iter_batches(columns=["kept"])
         kept = [part["kept"].to_numpy(zero_copy_only=False) for part in parts]
         return np.flatnonzero(np.concatenate(kept)) if kept else np.empty(0, np.int64)
 

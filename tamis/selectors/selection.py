@@ -181,7 +181,7 @@ class Selection:
     @classmethod
     def load(cls, path: str | Path, *, signals: bool = True) -> Self:
         """Read what `save` wrote; without its signals, which are most of it, on request."""
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)  # or all of it is held at once
         n, facts = file.metadata.num_rows, json.loads(file.schema_arrow.metadata[b"tamis"])
         ids, scores = roomy((n,), "V16"), roomy((n,), np.float64)
         indices = roomy((facts["kept"],), np.int64)
@@ -224,7 +224,8 @@ class Selection:
     @staticmethod
     def counts_in(path: str | Path) -> dict[str, int]:
         """Return the `counts` of what `save` wrote; nothing but reasons is read."""
-        batches = pq.ParquetFile(path).iter_batches(_ROWS, columns=["reason"])
+        file = pq.ParquetFile(path, pre_buffer=False)
+        batches = file.iter_batches(_ROWS, columns=["reason"])
         parts = (batch["reason"].dictionary_decode() for batch in batches)
         return _most_frequent_first(
             _summed(_tally(*part.value_counts().flatten()) for part in parts)
