@@ -111,8 +111,8 @@ def _closest(step: StepView, most: int) -> npt.NDArray[np.int64]:
     lowest = selection.scores.min(where=kept, initial=np.inf)
     highest = selection.scores.max(where=kept, initial=-np.inf)
     scores = np.where(scored & ~selection.kept, selection.scores, np.nan)
-    near = scores - lowest  # and, as far as the other end is nearer, to that: below 0 beyond both
-    np.minimum(near, highest - scores, out=near)
+    near = scores - lowest
+    np.minimum(near, highest - scores, out=near)  # below 0 outside the range of the kept
     within = top_k(scores, ids, most, among=near >= 0)
     beyond = top_k(near, ids, most, among=near < 0)
     return np.concatenate([within, beyond])[:most]

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tamis.data import jsonl, streams
 from tamis.data.files import home
 from tamis.data.load import begun, load, rejected
-from tamis.data.streams import Cut, Lines, line_chunks
+from tamis.data.streams import Cut, Lines, blocks, line_chunks
 from tamis.errors import DataError, SettingError
 
 load_module = sys.modules["tamis.data.load"]
@@ -345,6 +345,17 @@ def test_a_truncated_file_gives_all_before_the_cut(tmp_path, packing):
     assert row["line"] == kept + 1
     assert row["reason"] == f"the .{packing} file is truncated, the rest is missing"
     assert json.dumps({"text": rows[kept]}).startswith(row["raw"])
+
+
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_the_progress_of_a_packed_file_is_that_of_its_bytes(tmp_path, packing):
+    data = random.Random(0).randbytes(9_000_000)
+    packed = gzip.compress(data, 1) if packing == "gz" else zstandard.compress(data)
+    told = []
+    path = written(tmp_path / f"a.{packing}", packed)
+    assert b"".join(blocks(path, packing, told.append)) == data
+    assert sum(told) == len(packed)
+    assert len(told) > 1
 
 
 def test_a_damaged_file_says_so(tmp_path):

@@ -39,7 +39,7 @@ def test_what_is_saved_is_loaded(kept, tmp_path):
     assert (loaded.method, loaded.seconds) == ("made", 1.5)
     assert pq.read_table(tmp_path / "picked.parquet").to_pylist() == saved.to_arrow().to_pylist()
     counts = [*Selection.counts_in(tmp_path / "picked.parquet").items()]
-    assert counts == [*saved.counts().items()]
+    assert counts == [*saved.counts().items()] == [*loaded.counts().items()]
     assert counts == sorted(counts, key=lambda item: (-item[1], item[0]))
     assert dict(counts) == {why: saved.reasons.tolist().count(why) for why in saved.reasons}
 
