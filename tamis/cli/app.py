@@ -113,7 +113,8 @@ def _end(codes: list[int]) -> None:
     if not codes:
         return
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where a shell closed it
+            sys.stdout.flush()
     except BrokenPipeError:
         pass  # `tamis sql … | head`
     except OSError as error:

@@ -99,7 +99,7 @@ def planned_steps(recipe: Recipe, pool: Dataset) -> list[PlannedStep]:
 def given(pool: Dataset, earlier: Sequence[PlannedStep]) -> Dataset:
     """Return what the `earlier` steps kept of the pool, in its order: what the next one sees."""
     rows = np.arange(len(pool))
-    for kept in spread(PlannedStep.kept_rows, earlier):
+    for kept in spread(PlannedStep.kept_rows, earlier, most=2):  # each as long as the pool
         rows = rows[kept]
     return pool if len(rows) == len(pool) else rows_of(pool, rows)  # a whole file reads best
 

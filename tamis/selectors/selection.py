@@ -219,7 +219,7 @@ class Selection:
     def tally(self) -> pa.Table:
         """How many rows (column 'rows') have each reason ('reason'), in no order."""
         parts = (pa.array(self.reasons[rows], pa.string()) for rows in blocks(len(self.reasons)))
-        return _summed(_tally(*part.value_counts().flatten()) for part in parts)
+        return _counted(parts)
 
     @staticmethod
     def counts_in(path: str | Path) -> dict[str, int]:
@@ -227,9 +227,7 @@ class Selection:
         file = pq.ParquetFile(path, pre_buffer=False)
         batches = file.iter_batches(_ROWS, columns=["reason"])
         parts = (batch["reason"].dictionary_decode() for batch in batches)
-        return _most_frequent_first(
-            _summed(_tally(*part.value_counts().flatten()) for part in parts)
-        )
+        return _most_frequent_first(_counted(parts))
 
     def __repr__(self) -> str:
         return f"<Selection by {self.method}: {len(self)} of {len(self.scores)} kept>"
@@ -244,6 +242,10 @@ def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
 
 def _tally(reasons: pa.StringArray, rows: pa.Array | npt.NDArray[np.int64]) -> pa.Table:
     return pa.table({"reason": reasons, "rows": rows})
+
+
+def _counted(parts: Iterable[pa.StringArray]) -> pa.Table:
+    return _summed(_tally(*part.value_counts().flatten()) for part in parts)
 
 
 def _summed(tallies: Iterable[pa.Table]) -> pa.Table:

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -78,3 +79,19 @@ def test_one_thread_yields_and_the_others_do_not():
 
     assert max(side_by_side(yielding, range(2), 2)) == 19
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == here
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_more_are_worked_on_at_once_than_is_said(most, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    at_work, seen = [], []
+
+    def work(item):
+        at_work.append(item)
+        time.sleep(0.01)
+        seen.append(len(at_work))
+        at_work.remove(item)
+        return item
+
+    assert [*spread(work, range(12), most)] == [*range(12)]
+    assert max(seen) == most
