@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     "BLOCK",
+    "SPARE",
     "beyond_ascii",
     "blank",
     "controls",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 BLOCK = 64
+SPARE = 4  # places that are written without asking whether there are so many
 _ONE, _ALL, _63 = np.uint64(1), ~np.uint64(0), np.uint64(63)
 _BYTES = ir.VectorType(ir.IntType(8), BLOCK)
 _BITS = ir.IntType(BLOCK)
@@ -159,9 +161,16 @@ def controls(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def list_ones(bits: np.uint64, base: int, places: npt.NDArray[np.int64], count: int) -> int:
-    """Write `base` and the place of each one to `places[count:]`; return the new count."""
-    while bits:
-        places[np.uint64(count)] = base + first_one(bits)
-        bits &= bits - _ONE
-        count += 1
-    return count
+    """Write `base` and the place of each one to `places[count:]`; return the new count.
+
+    Some are written together, up to `SPARE` more than there are: to ask after each whether it
+    was the last is to be wrong once a block, and that costs as much as writing ten.
+    """
+    end = count + ones(bits)
+    while True:
+        for i in range(SPARE):
+            places[np.uint64(count) + np.uint64(i)] = base + first_one(bits)
+            bits &= bits - _ONE
+        count += SPARE
+        if count >= end:
+            return end

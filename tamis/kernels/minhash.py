@@ -140,15 +140,15 @@ def signatures(
 
     Notes
     -----
-    Time O(bytes + P · words); memory 31 bytes a byte of the longest text, as if every byte of
+    Time O(bytes + P · words); memory 39 bytes a byte of the longest text, as if every byte of
     it were a word.
     """
     n = len(offsets) - 1
     signed, counts = np.empty((n, permutations.shape[1]), np.uint32), np.empty(n, np.int32)
-    room, words, shingles = _room(offsets)
+    room, words, runs, shingles = _room(offsets)
     for text in range(n):
         found = word_hashes(data, offsets[text], offsets[text + 1], table, room, words)
-        counts[text] = _shingles(words[:found], ngram, shingles)
+        counts[text] = _shingles(words[:found], ngram, runs, shingles)
         _sign(shingles[: counts[text]], permutations[0], permutations[1], signed[text])
     return signed, counts
 
@@ -195,11 +195,11 @@ def shingle_sets(
     n = len(offsets) - 1
     bounds = np.zeros(n + 1, np.int64)
     hashes = np.empty(offsets[n] - offsets[0] + n, np.uint32)
-    room, words, shingles = _room(offsets)
+    room, words, runs, shingles = _room(offsets)
     spare = np.empty_like(shingles)
     for text in range(n):
         found = word_hashes(data, offsets[text], offsets[text + 1], table, room, words)
-        count = _shingles(words[:found], ngram, shingles)
+        count = _shingles(words[:found], ngram, runs, shingles)
         _sort(shingles[:count], spare)
         end = bounds[text]
         for s in range(count):
@@ -228,9 +228,13 @@ def jaccard(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> floa
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _room(offsets: Offsets) -> tuple[Room, npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-    longest = _longest(offsets)
-    return room_for(longest), np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.uint32)
+def _room(
+    offsets: Offsets,
+) -> tuple[Room, npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+    """Return what a text is worked on in: its words' hashes, those of runs, and its shingles."""
+    most = _longest(offsets) + 1
+    words, runs = np.empty(most, np.uint64), np.empty(most, np.uint64)
+    return room_for(most), words, runs, np.empty(most, np.uint32)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -242,21 +246,33 @@ def _longest(offsets: Offsets) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _shingles(words: npt.NDArray[np.uint64], n: int, out: npt.NDArray[np.uint32]) -> int:
-    """Write the hash of each run of `n` words to `out`; return how many."""
+def _shingles(
+    words: npt.NDArray[np.uint64],
+    n: int,
+    runs: npt.NDArray[np.uint64],
+    out: npt.NDArray[np.uint32],
+) -> int:
+    """Write the hash of each run of `n` words to `out`; return how many.
+
+    A word at a time for all runs: that goes in vectors, a rolling hash does not.
+    """
     if len(words) == 0:
         return 0
-    last = np.uint64(1)
-    for _ in range(n):
-        last *= _ODD_2
-    rolling = np.uint64(0)
-    for i in range(min(n, len(words))):
-        rolling = rolling * _ODD_2 + words[i]
-    out[0] = scrambled(rolling) >> _32
-    for i in range(n, len(words)):
-        rolling = rolling * _ODD_2 + words[i] - last * words[i - n]
-        out[i - n + 1] = scrambled(rolling) >> _32
-    return max(len(words) - n, 0) + 1
+    n = min(n, len(words))
+    count = len(words) - n + 1
+    runs = runs[:count]
+    runs[:] = words[:count]
+    for later in range(1, n):
+        _join(runs, words[later : later + count])
+    for i in range(count):
+        out[i] = scrambled(runs[i]) >> _32
+    return int(count)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _join(runs: npt.NDArray[np.uint64], words: npt.NDArray[np.uint64]) -> None:
+    for i in range(len(runs)):
+        runs[i] = runs[i] * _ODD_2 + words[i]
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -206,15 +206,29 @@ def _write_buckets(
     for word in range(words):
         grams[0, word] = word_hash(room.text, room.begins[word], room.ends[word])
     for order in range(1, len(grams)):
-        for word in range(order, words):
-            grams[order, word] = mixed(grams[order - 1, word - 1] + GOLDEN, grams[0, word])
+        _join(grams[order - 1, : words - 1], grams[0, 1:words], grams[order, 1:words])
     for order in range(len(grams)):
-        if memo is not None:
+        if memo is None:
+            _reduce(grams[order, :words], buckets)
+        else:
             _look_up(room, order, words, memo, buckets, grams[order])
-            continue
-        for word in range(order, words):
-            spread = mixed(grams[order, word], GOLDEN)
-            grams[order, word] = (spread >> _32) * np.uint64(buckets) >> _32
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _join(
+    before: npt.NDArray[np.uint64], last: npt.NDArray[np.uint64], joined: npt.NDArray[np.uint64]
+) -> None:
+    """Write the hash of each n-gram and the word after it: whole rows, which go in vectors."""
+    for i in range(len(joined)):
+        joined[i] = mixed(before[i] + GOLDEN, last[i])
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _reduce(hashes: npt.NDArray[np.uint64], buckets: int) -> None:
+    """Replace hashes by buckets."""
+    for i in range(len(hashes)):
+        spread = mixed(hashes[i], GOLDEN)
+        hashes[i] = (spread >> _32) * np.uint64(buckets) >> _32
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.blocks import BLOCK, beyond_ascii, copy_lower, first_one, list_ones, only_first
+from tamis.kernels.blocks import (
+    BLOCK,
+    SPARE,
+    beyond_ascii,
+    copy_lower,
+    first_one,
+    list_ones,
+    only_first,
+)
 
 __all__ = [
     "ALONE",
@@ -66,7 +74,8 @@ def room_for(n_bytes: int) -> Room:
     """Return room for texts of so many bytes: 19 bytes for each."""
     # A byte that is no UTF-8 becomes the three of U+FFFD; a block is written whole.
     text = np.empty(3 * n_bytes + 2 * BLOCK, np.uint8)
-    return Room(text, np.empty(n_bytes + 2, np.int64), np.empty(n_bytes + 2, np.int64))
+    most = n_bytes + 2 + SPARE
+    return Room(text, np.empty(most, np.int64), np.empty(most, np.int64))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

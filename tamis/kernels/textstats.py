@@ -86,6 +86,14 @@ class _Seen(NamedTuple):
     last: np.uint64  # the last place in use: a power of two, less one
 
 
+class _Work(NamedTuple):
+    """What a text is worked on in: a place for each of its first words, and a set's places."""
+
+    hashes: npt.NDArray[np.uint64]
+    runs: npt.NDArray[np.uint64]
+    places: npt.NDArray[np.uint64]
+
+
 @cache
 def _marks() -> npt.NDArray[np.uint8]:
     """Return what a character up to U+FFFF means at the beginning or end of a line."""
@@ -165,21 +173,26 @@ def _counted(
     offsets: Offsets, data: Texts, table: Table, marks: Texts, asked: Flags, ngram: int
 ) -> Counts:
     counts = np.zeros((len(offsets) - 1, len(COUNTS)), np.int64)
-    longest = 0
+    n_bytes = 0
     for text in range(len(counts)):
-        longest = max(longest, offsets[text + 1] - offsets[text])
-    room = room_for(longest)
-    places = np.zeros(_places_for(min(longest, _MOST_WORDS)), np.uint64)
+        n_bytes = max(n_bytes, offsets[text + 1] - offsets[text])
+    room = room_for(n_bytes)
+    most = min(n_bytes, _MOST_WORDS)
+    hashes, runs = np.empty(most, np.uint64), np.empty(most, np.uint64)
+    work = _Work(hashes, runs, np.zeros(_places_for(most), np.uint64))
     for text in range(len(counts)):
         start, stop, row = offsets[text], offsets[text + 1], counts[text]
         _count_characters(data, start, stop, table, asked, row)
         row[_WORDS] = split(data, start, stop, table, room)
-        row[_LONGEST_WORD] = _longest_word(room, row[_WORDS], table)
+        longest = _most_bytes(room.begins[: row[_WORDS]], room.ends[: row[_WORDS]])
+        if longest < 2 or row[_CHARACTERS] < stop - start:  # else all is ASCII
+            longest = _longest_word(room, row[_WORDS], table)
+        row[_LONGEST_WORD] = longest
         if ngram:
             turn = np.uint64(1 + 2 * text % _TURNS)
-            _count_copied_runs(room, min(row[_WORDS], _MOST_WORDS), ngram, places, turn, row)
+            _count_copied_runs(room, min(row[_WORDS], _MOST_WORDS), ngram, work, turn, row)
             lines = split_lines(data, start, stop, table, room)
-            _count_lines(room, lines, table, marks, places, turn + _ONE, row)
+            _count_lines(room, lines, table, marks, work.places, turn + _ONE, row)
     return counts
 
 
@@ -240,6 +253,15 @@ def _count_block(data: Texts, at: int, n: int, before: int, asked: Flags, row: R
     row[_BROKEN] += ones(controls(data, at) & valid)
     row[_HASHES] += ones(within(data, at, _HASH, 1) & valid)
     return True
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _most_bytes(begins: Offsets, ends: Offsets) -> int:
+    """Return the bytes of the longest word."""
+    most = 0
+    for word in range(len(begins)):
+        most = max(most, ends[word] - begins[word])
+    return most
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -304,7 +326,8 @@ def _count_lines(
         row[_ENDED_LINES] += marks[last] & _END > 0
         row[_ELLIPSIS_LINES] += last == _ELLIPSIS or dots
         row[_LINE_CHARACTERS] += length
-        if _is_copy(word_hash(text, begin, end), seen):
+        # A line may differ from another in its last character only.
+        if lines > 1 and _is_copy(scrambled(word_hash(text, begin, end)), seen):
             row[_COPIED_LINE_CHARACTERS] += length
 
 
@@ -316,19 +339,35 @@ def _marked(entry: np.uint32) -> np.int64:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _count_copied_runs(
-    room: Room, words: int, n: int, places: Hashes, turn: np.uint64, row: Row
+    room: Room, words: int, n: int, work: _Work, turn: np.uint64, row: Row
 ) -> None:
     """Count the runs of `n` of the first `words`."""
-    seen = _Seen(places, turn, np.uint64(_places_for(words) - 1))
-    hashes = np.empty(words, np.uint64)
+    seen = _Seen(work.places, turn, np.uint64(_places_for(words) - 1))
     for word in range(words):
-        hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
+        work.hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
     row[_NGRAMS] = max(words - n + 1, 0)
-    for first in range(row[_NGRAMS]):
-        run = hashes[np.uint64(first)]
-        for word in range(first + 1, first + n):
-            run = (run ^ run >> _32) * _ODD + hashes[np.uint64(word)]
-        row[_COPIED_NGRAMS] += _is_copy(run, seen)
+    runs = work.runs[: row[_NGRAMS]]
+    runs[:] = work.hashes[: len(runs)]
+    for later in range(1, n):
+        _join(runs, work.hashes[later : later + len(runs)])
+    _scramble(runs)
+    copied = 0
+    for run in runs:
+        copied += _is_copy(run, seen)
+    row[_COPIED_NGRAMS] = copied
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _join(runs: Hashes, last: Hashes) -> None:
+    """Make hashes those of one word more: whole rows, which go in vectors."""
+    for i in range(len(runs)):
+        runs[i] = (runs[i] ^ runs[i] >> _32) * _ODD + last[i]
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _scramble(runs: Hashes) -> None:
+    for i in range(len(runs)):
+        runs[i] = scrambled(runs[i])
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -341,9 +380,8 @@ def _places_for(count: int) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _is_copy(value: np.uint64, seen: _Seen) -> bool:
-    """Say whether a hash is in a set; put it there."""
-    spread = scrambled(value)  # a line may differ from another in its last character only
+def _is_copy(spread: np.uint64, seen: _Seen) -> bool:
+    """Say whether a hash, all its bits mixed, is in a set; put it there."""
     entry = seen.turn << _40 | spread & _TAG
     place = spread >> _40 & seen.last
     while seen.places[place] >> _40 == seen.turn:

@@ -56,7 +56,7 @@ def test_ones_are_counted_and_listed(bits, base):
     places[0] = 5
     last = blocks.list_ones(np.uint64(bits), base, places, 1)
     assert places[:last].tolist() == [5, *(base + place for place in bits_of(bits))]
-    assert (places[last:] == -1).all()
+    assert (places[last + blocks.SPARE :] == -1).all()
     assert counted(np.uint64(bits)) == (bits.bit_count(), min(bits_of(bits), default=64))
 
 
