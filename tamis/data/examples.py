@@ -15,7 +15,7 @@ from datasets import Dataset
 
 from tamis.data import formats
 from tamis.data.batches import map_batches
-from tamis.data.files import written_aside
+from tamis.data.files import laid_down, written_aside
 from tamis.data.ids import example_ids, id_texts
 from tamis.data.save import row_groups
 
@@ -48,9 +48,11 @@ def write_examples(pool: Dataset, path: Path) -> None:
             use_dictionary=["source"],
             write_statistics=["example_id"],  # the least of long texts helps no query
         ) as writer,
+        laid_down(aside) as wrote,
     ):
         for group in row_groups(_tables(pool)):
             writer.write_table(group)
+            wrote(group.nbytes)
 
 
 def _tables(pool: Dataset) -> Iterator[pa.Table]:

@@ -1,14 +1,17 @@
 """Files that appear whole or not at all."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
 
 from tamis.errors import DataError
 
-__all__ = ["home", "written_aside"]
+__all__ = ["home", "laid_down", "written_aside"]
+
+_LAID = 2**26
 
 
 def home() -> Path:
@@ -42,3 +45,30 @@ def written_aside(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             aside.unlink()
+
+
+@contextmanager
+def laid_down(path: Path) -> Iterator[Callable[[int], None]]:
+    """Have a file go to the disk while it is written: a gigabyte at the end is waited for.
+
+    What is given is to be told of the bytes that were written. When the block ends, those that
+    it was told of last may still be on their way.
+    """
+    file = os.open(path, os.O_RDONLY)
+    told, laid = 0, list[Future[None]]()
+    with ThreadPoolExecutor(1) as thread:
+
+        def wrote(size: int) -> None:
+            nonlocal told
+            told += size
+            if told >= _LAID:
+                laid.append(thread.submit(os.fsync, file))
+                told = 0
+
+        try:
+            yield wrote
+            for part in laid:
+                part.result()
+        finally:
+            thread.shutdown(cancel_futures=True)
+            os.close(file)

@@ -13,8 +13,8 @@ prompt, response and text in `tamis.data.formats`.
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from tamis.data import forgotten, formats
-from tamis.data.files import home
+from tamis.data.files import home, laid_down
 from tamis.data.ids import example_ids
 from tamis.data.pieces import Columns, Piece, Unreadable
 from tamis.data.progress import progress_bar
@@ -48,7 +48,6 @@ Source: TypeAlias = str | Path | Dataset | pa.Table | pd.DataFrame | list[dict[s
 _RULE = "1"  # another way of reading is another number, or old pools would be taken for new
 _ROWS = 10_000
 _HEAD = 200
-_LAID = 2**26  # bytes: a gigabyte at the end would be waited for
 _PATIENCE_SECONDS = 2.0  # for what an unwanted reading wrote to be taken away
 _REJECTED = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
@@ -365,8 +364,8 @@ class _Pool:
         self._schema, self._strict = schema, strict
         self._file = (part / "pool.arrow").open("wb")
         self._stream = pa.ipc.new_stream(self._file, schema)
-        self._to_disk, self._next = ThreadPoolExecutor(1), _LAID
-        self._on_disk: list[Future[None]] = []
+        self._laid = ExitStack()
+        self._wrote = self._laid.enter_context(laid_down(part / "pool.arrow"))
         self.rows = 0
         self.aside = _Aside(part / "rejected.parquet")
 
@@ -378,8 +377,7 @@ class _Pool:
             table, misfits = conformed(piece, self._schema)
             self._stream.write_table(table, max_chunksize=_ROWS)
             self.rows += table.num_rows
-            if self._file.tell() >= self._next:
-                self._lay()
+            self._wrote(table.nbytes)
         for row in misfits:
             if self._strict:
                 raise _refusal(origin, row)
@@ -389,21 +387,11 @@ class _Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with self._file, self._laid:
             self._stream.close()
             self.aside.close()
             self._file.flush()
-            self._lay()
-            for laid in self._on_disk:
-                laid.result()
-        finally:
-            self._to_disk.shutdown()
-            self._file.close()
-
-    def _lay(self) -> None:
-        """Have what was written go to the disk, while more is read."""
-        self._on_disk.append(self._to_disk.submit(os.fsync, self._file.fileno()))
-        self._next = self._file.tell() + _LAID
+            os.fsync(self._file.fileno())
 
 
 class _Aside:
