@@ -53,6 +53,7 @@ duckdb.execute(f"COPY (FROM read_json('{sys.argv[1]}', format='newline_delimited
 """
 METHODS = ("clean", "dsir", "deduplicate")  # whose growth is measured
 ALONE = (*METHODS, "decontaminate", "lima", "privacy", "alpagasus")
+ASKING = ("perplexity", "ifd")  # a language model: of few MB
 GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, metavar="MB", help="allow a run no more than this")
     parser.add_argument("--growth", action="store_true", help="the steps alone, and exponents")
     parser.add_argument("--alone", action="store_true", help="each method, within --memory")
-    parser.add_argument("--methods", nargs="+", choices=ALONE, default=ALONE, help="to run alone")
+    parser.add_argument("--methods", nargs="+", choices=(*ALONE, *ASKING), default=ALONE)
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "POOL"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     CACHE.mkdir(exist_ok=True)
@@ -163,11 +164,14 @@ def _one(method: str, pool: str) -> float:
         "lima": selectors.LIMA(),
         "privacy": selectors.Privacy(),
         "alpagasus": selectors.AlpaGasus(),
+        "perplexity": selectors.Perplexity(),
+        "ifd": selectors.IFD(),
     }[method]
     arrow = pool.endswith(".arrow")
     rows = Dataset.from_file(pool) if arrow else tamis.load(pool, progress=False)
     k = 0.1 if made.needs_k else None
-    made.select(rows.select(range(2_000)), k, progress=False)  # compiles, for many rows too
+    first = rows.select(range(20 if method in ASKING else 2_000))
+    made.select(first, k, progress=False)  # compiles, for many rows too
     started = time.process_time()
     made.select(rows, k, progress=False)
     return time.process_time() - started

@@ -210,13 +210,12 @@ class Clean(RuleScorer):
         scores: npt.NDArray[np.float64],
         k: int | None,
     ) -> Selection:
-        passed = np.zeros(len(scores), bool)
+        passed = scores == 1
         reasons = one_reason(len(scores), "score below that of the kept")
         for rows in blocks(len(scores)):
-            some = {name: values[rows] for name, values in signals.items()}
-            failed = self._failed(some)
-            passed[rows] = failed == ""
-            reasons[rows] = np.where(passed[rows], reasons[rows], self._said(some, failed))
+            fail = rows.start + np.flatnonzero(~passed[rows])
+            some = {name: values[fail] for name, values in signals.items()}
+            reasons[fail] = self._said(some, self._failed(some))
         indices = top_k(scores, ids, len(scores) if k is None else k, among=passed)
         reasons[indices] = KEPT
         return Selection(indices, scores, reasons, pa.table(dict(signals)))

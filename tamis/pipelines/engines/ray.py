@@ -42,7 +42,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _MOST_ROWS = 65_536  # a task's: what its worker holds of answers
-_FEWEST_ROWS = 256
+_FEWEST_ROWS = 32
 _TURNS = 8  # tasks a core: the last one to end keeps the others waiting that much less
 
 
