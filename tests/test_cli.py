@@ -286,3 +286,11 @@ def test_what_is_written_last_is_written_or_no_success(place, code, ends, compla
             stdout=out, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (ends, complaint)
+
+
+def test_an_output_that_the_shell_closed_is_no_error():
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, ENDS.format(code=3)],
+        stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (3, "")

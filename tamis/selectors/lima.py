@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from tamis.data import formats
+from tamis.data.scratch import roomy
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels.draws import uniforms
+from tamis.kernels.ordering import blocks, descending, ordered
 from tamis.selectors.pickers import shared_top_k
 from tamis.selectors.rules import Rule, RuleScorer, Signals
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import KEPT, Selection, one_reason
 
 __all__ = ["LIMA", "RULES"]
 
@@ -153,26 +155,46 @@ class LIMA(RuleScorer):
         scores: npt.NDArray[np.float64],
         k: int | None,
     ) -> Selection:
-        names, groups = np.unique(signals["source"].astype(str), return_inverse=True)
+        names, groups = _grouped(signals["source"])
         weights = self._weights(names, np.bincount(groups))
         places = self._places(ids, signals, scores, groups)
-        able = (signals["failed"] == "") | (not self.strict)
-        if self._counted:
-            able &= places <= weights[groups]
-        ranks = np.where(able, places - 1, -1)
+        ranks = roomy((len(ids),), np.int64)
+        for rows in blocks(len(ids)):
+            able = (scores[rows] == 1) | (not self.strict)
+            if self._counted:
+                able &= places[rows] <= weights[groups[rows]]
+            ranks[rows] = np.where(able, places[rows] - 1, -1)
         indices = shared_top_k(ranks, groups, weights, ids, self._wanted(k, len(ids)))
 
         kept = np.bincount(groups[indices], minlength=len(names))
         over = [_over(*source) for source in zip(names, weights, kept, strict=True)]
-        reasons = self._reasons(signals, np.array(over, object)[groups])
+        reasons = self._reasons(signals, groups, over)
         reasons[indices] = KEPT
-        return Selection(indices, scores, reasons, pa.table({**signals, "place": places}))
+        told = {
+            name: _told(column) if column.dtype == object else column
+            for name, column in signals.items()
+        }
+        return Selection(indices, scores, reasons, pa.table(told | {"place": places}))
 
-    def _reasons(self, signals: Signals, over: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    def _reasons(
+        self, signals: Signals, groups: npt.NDArray[np.int64], over: list[str]
+    ) -> npt.NDArray[np.object_]:
         """Return the rule that each row fails, the quota it is over, or both."""
-        said = self._said(signals, signals["failed"])
-        both = said if self.strict else over + "; " + said
-        return np.where(said == "", over, both)
+        reasons, known = np.empty(len(groups), object), dict[str, str]()
+        for rows in blocks(len(groups)):
+            some = {name: values[rows] for name, values in signals.items()}
+            said = _told(self._said(some, some["failed"])).chunk(0)
+            rules, fails = said.dictionary.to_pylist(), said.indices.to_numpy().astype(np.int64)
+            both, which = np.unique(fails * len(over) + groups[rows], return_inverse=True)
+            texts = [self._reason(rules[one // len(over)], over[one % len(over)]) for one in both]
+            shared = [known.setdefault(text, text) for text in texts]
+            reasons[rows] = np.array(shared, object)[which]
+        return reasons
+
+    def _reason(self, said: str, over: str) -> str:
+        if not said:
+            return over
+        return said if self.strict else f"{over}; {said}"
 
     def _places(
         self,
@@ -182,11 +204,22 @@ class LIMA(RuleScorer):
         groups: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.int64]:
         """Return the place of each row in its source, 1 for the best."""
-        votes = np.nan_to_num(signals.get("votes", np.zeros(len(ids))), nan=-np.inf)
-        order = np.lexsort((uniforms(ids, self.seed), -votes, -scores, groups))
-        first = np.searchsorted(groups[order], groups[order])
-        places = np.empty(len(ids), np.int64)
-        places[order] = np.arange(len(ids)) - first + 1
+        draws = uniforms(ids, self.seed, roomy).view(np.uint64)  # above 0 they order as their bits
+
+        def keys(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+            columns = [groups[rows].astype(np.uint64), descending(scores[rows])]
+            if "votes" in signals:
+                votes = np.nan_to_num(signals["votes"][rows], nan=-np.inf)
+                columns.append(descending(votes))
+            return np.vstack([*columns, draws[rows]])
+
+        order = ordered(np.ones(len(ids), bool), keys, roomy)
+        sizes = np.bincount(groups)
+        before = np.cumsum(sizes) - sizes
+        places = roomy((len(ids),), np.int64)
+        for some in blocks(len(order)):
+            rows = order[some]
+            places[rows] = np.arange(some.start, some.stop) - before[groups[rows]] + 1
         return places
 
     def _weights(
@@ -218,8 +251,32 @@ class LIMA(RuleScorer):
         else:
             found = formats.sources(batch)
         if found is None:
-            return np.full(batch.num_rows, _ALL, dtype=object)
-        return np.asarray(found.to_numpy(zero_copy_only=False))
+            return one_reason(batch.num_rows, _ALL)
+        coded = found.dictionary_encode()  # or each row has a text of its own
+        names = np.array(coded.dictionary.to_pylist(), object)
+        return names[coded.indices.to_numpy()]  # type: ignore[no-any-return]
+
+
+def _grouped(
+    sources: npt.NDArray[np.object_],
+) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.int64]]:
+    """Return the names of all sources, in order, and the number of each row's."""
+    known, groups = dict[str, int](), roomy((len(sources),), np.int64)
+    for rows in blocks(len(sources)):
+        coded = pa.array(sources[rows], pa.large_string()).dictionary_encode()
+        numbers = [known.setdefault(name, len(known)) for name in coded.dictionary.to_pylist()]
+        groups[rows] = np.array(numbers)[coded.indices.to_numpy()]
+    names = np.array([*known])
+    place = np.argsort(np.argsort(names))
+    for rows in blocks(len(sources)):
+        groups[rows] = place[groups[rows]]
+    return np.sort(names), groups
+
+
+def _told(texts: npt.NDArray[np.object_]) -> pa.ChunkedArray:
+    """Return texts, of which few differ, by numbers."""
+    parts = (pa.array(texts[rows], pa.string()) for rows in blocks(len(texts)))
+    return pa.chunked_array([part.dictionary_encode() for part in parts])
 
 
 def _over(source: str, weight: float, kept: int) -> str:

@@ -131,6 +131,9 @@ def shared_top_k(
     >>> shared_top_k(ranks, groups, np.array([0.75, 0.25]), ids, k=5).tolist()
     [0, 1, 4, 2, 3]
     """
-    with np.errstate(divide="ignore"):
-        turns = (2 * ranks + 1) / weights[groups]
-    return top_k(np.where((ranks >= 0) & np.isfinite(turns), -turns, np.nan), ids, k)
+    first = roomy((len(ids),), np.float64)
+    for rows in blocks(len(ids)):
+        with np.errstate(divide="ignore"):
+            turns = (2 * ranks[rows] + 1) / weights[groups[rows]]
+        first[rows] = np.where((ranks[rows] >= 0) & np.isfinite(turns), -turns, np.nan)
+    return top_k(first, ids, k)

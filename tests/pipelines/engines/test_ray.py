@@ -79,6 +79,12 @@ def test_work_is_shared_by_other_processes_and_nothing_is_work_for_none(engine, 
     assert list(engine.each([], process, "where")) == []
 
 
+def test_of_few_rows_no_process_has_many_more_than_another(ray, pool):
+    parts = list(RayEngine().map(pool, lengths, "lengths"))  # in batches larger than a part
+    assert len(parts) >= 8
+    assert max(map(len, parts)) <= len(pool) // 8 + 1
+
+
 def test_a_model_on_a_server_is_asked_from_here(engine, pool):
     ask = partial(with_model, CachedLM(Served()))
     assert set(engine.map(pool, ask, "ask")) == {(os.getpid(), 2)}
