@@ -166,7 +166,7 @@ def list_ones(bits: np.uint64, base: int, places: npt.NDArray[np.int64], count: 
     Some are written together, up to `SPARE` more than there are: to ask after each whether it
     was the last is to be wrong once a block, and that costs as much as writing ten.
     """
-    end = count + ones(bits)
+    end: int = count + ones(bits)
     while True:
         for i in range(SPARE):
             places[np.uint64(count) + np.uint64(i)] = base + first_one(bits)

@@ -15,7 +15,7 @@ from tamis.errors import SettingError
 from tamis.models.judges import Judge, judge_of, unrated
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import threshold
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import KEPT, Selection, one_reason, shared
 
 __all__ = ["AlpaGasus"]
 
@@ -102,9 +102,9 @@ class AlpaGasus(Scorer):
         missing = np.isnan(scores)
         reasons[missing] = [unrated("rating", words) for words in signals["words"][missing]]
         low = scores < least
-        reasons[low] = [f"rating {score:.3g}, below {least:g}" for score in scores[low]]
-        reasons[passed] = [
+        reasons[low] = shared(f"rating {score:.3g}, below {least:g}" for score in scores[low])
+        reasons[passed] = shared(
             f"rating {score:.3g}, not among the best {k}" for score in scores[passed]
-        ]
+        )
         reasons[indices] = KEPT
         return Selection(indices, scores, reasons, pa.table(dict(signals)))

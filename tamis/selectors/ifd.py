@@ -26,7 +26,7 @@ from tamis.models.embeddings import points_by_id
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import KEPT, Selection, one_reason, shared
 
 if TYPE_CHECKING:
     from tamis.models.transformers import TransformersLM
@@ -154,12 +154,12 @@ class IFD(Scorer):
         wanted = max(1, int(self.share * len(scores))) if k is None else k
         indices = top_k(scores, ids, wanted, among=~useless)
         reasons = one_reason(len(scores), "IFD below that of the kept")
-        reasons[useless] = [
+        reasons[useless] = shared(
             f"IFD {score:.4g}: the prompt makes the response no likelier"
             for score in scores[useless]
-        ]
+        )
         unscored = np.isnan(scores)
-        reasons[unscored] = [f"no IFD: {why}" for why in signals["why"][unscored]]
+        reasons[unscored] = shared(f"no IFD: {why}" for why in signals["why"][unscored])
         reasons[indices] = KEPT
         told = {name: column for name, column in signals.items() if name != "why"}
         return Selection(indices, scores, reasons, pa.table(told))

@@ -17,7 +17,7 @@ from tamis.models.cached import CachedLM
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import KEPT, Selection, one_reason, shared
 
 __all__ = ["Perplexity"]
 
@@ -117,12 +117,12 @@ class Perplexity(Scorer):
         indices = top_k(inside, ids, len(scores) if k is None else k)
         reasons = one_reason(len(scores), "farther from the middle of the band than the kept")
         for beyond, where, limit in ((below, "below", low), (above, "above", high)):
-            reasons[beyond] = [
+            reasons[beyond] = shared(
                 f"perplexity {figure:.4g}, {where} the band's {limit:.4g}"
                 for figure in perplexity[beyond]
-            ]
+            )
         unscored = np.isnan(scores)
-        reasons[unscored] = [f"no perplexity: {why}" for why in signals["why"][unscored]]
+        reasons[unscored] = shared(f"no perplexity: {why}" for why in signals["why"][unscored])
         reasons[indices] = KEPT
         told = {name: column for name, column in signals.items() if name != "why"}
         return Selection(indices, scores, reasons, pa.table(told))
