@@ -7,8 +7,8 @@ its sum, so memory is that of the longest text.
 What it costs, in ns a byte (x86-64 at about 4 GHz, English of 4.6 bytes a word, orders = 2):
 splitting 0.5; a word's hash, a multiplication for every 8 bytes, 0.35; joining hashes to
 n-grams and reducing them to buckets, in vectors, 0.1; adding in a table of 10,000, which
-stays in the second-level cache, 0.3. That is 1.25, or 800 MB/s; texts with little ASCII take
-twice as much. SHA-256 takes 5 more: of two look-ups a word in 8 MB most wait for the third-level
+stays in the second-level cache, 0.3. That is 1.25, or 800 MB/s; texts with little ASCII take four
+times as much. SHA-256 takes 5 more: of two look-ups a word in 8 MB most wait for the third-level
 cache, and one in ten meets an n-gram that must be digested, 50 ns.
 """
 

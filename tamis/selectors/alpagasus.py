@@ -15,7 +15,7 @@ from tamis.errors import SettingError
 from tamis.models.judges import Judge, judge_of, unrated
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import threshold
-from tamis.selectors.selection import KEPT, Selection, one_reason, shared
+from tamis.selectors.selection import Selection, one_reason, say_kept, shared
 
 __all__ = ["AlpaGasus"]
 
@@ -106,5 +106,5 @@ class AlpaGasus(Scorer):
         reasons[passed] = shared(
             f"rating {score:.3g}, not among the best {k}" for score in scores[passed]
         )
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         return Selection(indices, scores, reasons, pa.table(dict(signals)))

@@ -22,7 +22,7 @@ from tamis.data.progress import quiet
 from tamis.data.scratch import roomy
 from tamis.errors import BudgetError, DataError, SettingError, did_you_mean
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["Budget", "Scorer", "Selector", "recorded_data"]
 
@@ -202,7 +202,7 @@ class Scorer(Selector):
         indices = top_k(scores, ids, len(scores) if k is None else k)
         reasons = one_reason(len(scores), "score below that of the kept")
         reasons[np.isnan(scores)] = "no score"
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         return Selection(indices, scores, reasons, pa.table(dict(signals)))
 
 

@@ -17,7 +17,7 @@ from tamis.kernels.ordering import blocks
 from tamis.kernels.textstats import COUNTS, openings, text_counts
 from tamis.selectors.pickers import top_k
 from tamis.selectors.rules import Rule, RuleScorer, Signals
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["RULES", "Clean"]
 
@@ -217,7 +217,7 @@ class Clean(RuleScorer):
             some = {name: values[fail] for name, values in signals.items()}
             reasons[fail] = self._said(some, self._failed(some))
         indices = top_k(scores, ids, len(scores) if k is None else k, among=passed)
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         return Selection(indices, scores, reasons, pa.table(dict(signals)))
 
     def _counts(

@@ -15,7 +15,7 @@ from tamis.kernels.neighbours import EXACT, search
 from tamis.models.base import Embedder
 from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["CrossTaskKNN"]
 
@@ -91,7 +91,7 @@ class CrossTaskKNN(Selector):
         reasons = one_reason(len(pool), "no embedding")
         reasons[rows] = f"not among the {self.neighbours} nearest of any target example"
         reasons[frequency > 0] = "retrieved by fewer target examples, or from farther"
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         by = id_texts(example_ids(target)).take(pa.array(query, mask=query < 0))
         signals = {"frequency": frequency, "query": by, "distance": nearest}
         scores = np.where(frequency > 0, frequency, np.nan)

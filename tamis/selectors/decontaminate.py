@@ -17,7 +17,7 @@ from tamis.errors import DataError, SettingError
 from tamis.kernels.overlap import known_runs, shared_runs
 from tamis.selectors.base import Scorer, recorded_data
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["Decontaminate"]
 
@@ -119,5 +119,5 @@ class Decontaminate(Scorer):
         for row in np.flatnonzero(~clear):
             where = self.names_[signals["entry"][row]]
             reasons[row] = f"in a benchmark: {signals['shared_words'][row]} words of {where}"
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         return Selection(indices, scores, reasons, pa.table(dict(signals)))

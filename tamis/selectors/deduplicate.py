@@ -23,7 +23,7 @@ from tamis.kernels.threads import spread
 from tamis.models.base import Embedder
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 from tamis.selectors.semantic import semantic_copies
 
 __all__ = ["Deduplicate"]
@@ -284,24 +284,23 @@ class Deduplicate(Selector):
         for rows in blocks(n):
             np.add.at(sizes, ends[rows], 1)
 
-        def others(rows: slice) -> pa.StringArray:
-            """Fill in what is known of some rows; return the ids of those that stand for them."""
+        def tell(rows: slice) -> None:
+            """Fill in what is known of some rows."""
             copies[rows] = sizes[ends[rows]]
             scores[rows] = 1 - np.fmax(links.jaccard[rows], links.cosine[rows])
             stands[rows] = ends[rows] == np.arange(rows.start, rows.stop)
             copied = rows.start + np.flatnonzero(~stands[rows])
-            names = _texts_where(~stands[rows], ids[ends[rows]])
-            shown = pc.utf8_slice_codeunits(names.drop_null(), 0, 8).to_pylist()
+            others = pc.utf8_slice_codeunits(id_texts(ids[ends[copied]]), 0, 8).to_pylist()
             linked = (ends[copied] != links.leader[copied]).tolist()
-            told = map(self._reason, shown, linked, *links.of(copied))
+            told = map(self._reason, others, linked, *links.of(copied))
             reasons[copied] = np.fromiter(told, object, len(copied))
-            return names
 
-        names = pa.chunked_array([*spread(others, blocks(n))], pa.string())
+        for _ in spread(tell, blocks(n)):
+            pass
         indices = top_k(scores, ids, n if k is None else k, among=stands)
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         signals = {
-            "duplicate_of": names,
+            "duplicate_of": _names(ids, ends, ~stands),
             "jaccard": links.jaccard,
             "copies": copies,
         }
@@ -449,7 +448,17 @@ def _those(
     return passed[:count]
 
 
-def _texts_where(wanted: npt.NDArray[np.bool_], ids: npt.NDArray[np.void]) -> pa.StringArray:
-    """Return ids as text where they are wanted, null elsewhere."""
-    texts = id_texts(ids[wanted])
-    return texts.take(pa.array(np.cumsum(wanted) - 1, mask=~wanted))
+def _names(
+    ids: npt.NDArray[np.void], ends: npt.NDArray[np.int64], copied: npt.NDArray[np.bool_]
+) -> pa.LargeStringArray:
+    """Return the id of the row that stands for each copy, as text; null for other rows."""
+    n, count = len(copied), int(np.count_nonzero(copied))
+    offsets, digits = roomy((n + 1,), np.int64), roomy((32 * count,), np.uint8)
+    named = 0
+    for rows in blocks(n):
+        names = id_texts(ids[ends[rows][copied[rows]]])
+        digits[32 * named : 32 * (named + len(names))] = np.frombuffer(names.buffers()[2], np.uint8)
+        offsets[rows.start + 1 : rows.stop + 1] = 32 * (named + np.cumsum(copied[rows]))
+        named += len(names)
+    valid = np.packbits(copied, bitorder="little")
+    return pa.LargeStringArray.from_buffers(n, *map(pa.py_buffer, (offsets, digits, valid)))

@@ -23,7 +23,7 @@ from tamis.models.fingerprint import digest
 from tamis.models.judges import Judge, Ratings, judge_of, unrated
 from tamis.models.losses import lm_of
 from tamis.selectors.base import Selector
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import KEPT, Selection, one_reason, say_kept
 from tamis.selectors.sharded import check_shards, sharded_diverse, shards_of
 
 __all__ = ["DEITA", "PromptLength"]
@@ -111,7 +111,7 @@ class DEITA(Selector):
 
         ids = example_ids(pool)
         by = id_texts(ids).take(pa.array(like, mask=like < 0))
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         kept = reasons[like] == KEPT
         for row in np.flatnonzero(like >= 0).tolist():
             which = "which is kept" if kept[row] else "which is like one that is kept"

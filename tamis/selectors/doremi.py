@@ -20,7 +20,7 @@ from tamis.models.base import LanguageModel
 from tamis.models.fingerprint import digest
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import shared_top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import Selection, say_kept
 
 __all__ = ["DoReMi"]
 
@@ -224,5 +224,5 @@ def _reasons(
         object,
     )
     reasons = over[groups]
-    reasons[indices] = KEPT
+    say_kept(reasons, indices)
     return reasons

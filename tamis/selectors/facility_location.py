@@ -12,7 +12,7 @@ from tamis.kernels.facility import facility_location
 from tamis.models.base import Embedder
 from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["FacilityLocation"]
 
@@ -65,6 +65,6 @@ class FacilityLocation(Selector):
             picks, gains, near = facility_location(directions[able], min(k, len(rows)))
             indices = rows[picks]
             scores[indices], similarity[rows] = gains, near
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         signals = pa.table({"gain": scores, "similarity": similarity})
         return Selection(indices, scores, reasons, signals)

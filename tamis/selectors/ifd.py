@@ -26,7 +26,7 @@ from tamis.models.embeddings import points_by_id
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason, shared
+from tamis.selectors.selection import Selection, one_reason, say_kept, shared
 
 if TYPE_CHECKING:
     from tamis.models.transformers import TransformersLM
@@ -160,7 +160,7 @@ class IFD(Scorer):
         )
         unscored = np.isnan(scores)
         reasons[unscored] = shared(f"no IFD: {why}" for why in signals["why"][unscored])
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         told = {name: column for name, column in signals.items() if name != "why"}
         return Selection(indices, scores, reasons, pa.table(told))
 

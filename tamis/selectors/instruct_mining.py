@@ -28,7 +28,7 @@ from tamis.models.judges import Judge, judge_of, unrated
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["INDICATORS", "RULES", "InstructMining"]
 
@@ -176,7 +176,7 @@ class InstructMining(Selector):
             reasons = np.where(np.isnan(values), lack, reasons)
         scores = -foretold
         indices = top_k(scores, example_ids(pool), k)
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         signals = {name: indicator.values for name, indicator in found.items()}
         return Selection(indices, scores, reasons, pa.table({**signals, "log_loss": foretold}))
 

@@ -15,7 +15,7 @@ from tamis.kernels.kcenter import cover
 from tamis.models.base import Embedder
 from tamis.models.embeddings import points_by_id
 from tamis.selectors.base import Selector
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 from tamis.selectors.sharded import check_shards, sharded_cover, shards_of
 
 __all__ = ["KCenter", "covering"]
@@ -109,7 +109,7 @@ def covering(
     scores[rows], covered_by[rows] = found.gap, rows[found.by]
     reasons = one_reason(len(ids), "no embedding")
     reasons[rows] = "covered by a kept example"
-    reasons[indices] = KEPT
+    say_kept(reasons, indices)
     covered_by[indices] = -1
     by = id_texts(ids).take(pa.array(covered_by, mask=covered_by < 0))
     return Selection(indices, scores, reasons, pa.table({"gap": scores, "covered_by": by}))

@@ -18,7 +18,7 @@ from tamis.kernels.influence import task_directions
 from tamis.models.base import LanguageModel
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 if TYPE_CHECKING:
     from tamis.models.datastore import Datastore
@@ -123,7 +123,7 @@ class LESS(Selector):
         indices = top_k(scores, example_ids(pool), kept)
         reasons = one_reason(len(pool), "influence below that of the kept")
         reasons[np.isnan(scores)] = "no response to learn from"
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         return Selection(indices, scores, reasons, _signals(influence, scores, tasks.names))
 
     def _datastore(self, pool: Dataset) -> "Datastore":

@@ -17,7 +17,7 @@ from tamis.kernels.draws import uniforms
 from tamis.kernels.ordering import blocks, descending, ordered
 from tamis.selectors.pickers import shared_top_k
 from tamis.selectors.rules import Rule, RuleScorer, Signals
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["LIMA", "RULES"]
 
@@ -169,7 +169,7 @@ class LIMA(RuleScorer):
         kept = np.bincount(groups[indices], minlength=len(names))
         over = [_over(*source) for source in zip(names, weights, kept, strict=True)]
         reasons = self._reasons(signals, groups, over)
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         told = {
             name: _told(column) if column.dtype == object else column
             for name, column in signals.items()

@@ -21,7 +21,7 @@ from tamis.models.judges import Judge, Ratings, judge_of, unrated
 from tamis.models.losses import lm_of
 from tamis.selectors.base import Selector
 from tamis.selectors.kcenter import covering
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import Selection, say_kept
 
 if TYPE_CHECKING:
     from tamis.models.transformers import TransformersLM
@@ -252,7 +252,7 @@ class _Found(NamedTuple):
         return order[:room]
 
     def selection(self, indices: Rows) -> Selection:
-        self.reasons[indices] = KEPT
+        say_kept(self.reasons, indices)
         signals = {
             "quality": self.quality, "gap": self.gap,
             "covered_by": pa.array(self.covered_by, pa.string()),

@@ -17,7 +17,7 @@ from tamis.models.cached import CachedLM
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason, shared
+from tamis.selectors.selection import Selection, one_reason, say_kept, shared
 
 __all__ = ["Perplexity"]
 
@@ -123,7 +123,7 @@ class Perplexity(Scorer):
             )
         unscored = np.isnan(scores)
         reasons[unscored] = shared(f"no perplexity: {why}" for why in signals["why"][unscored])
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         told = {name: column for name, column in signals.items() if name != "why"}
         return Selection(indices, scores, reasons, pa.table(told))
 

@@ -12,7 +12,7 @@ from datasets import Dataset
 from tamis.data import formats, personal
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["Privacy"]
 
@@ -71,7 +71,7 @@ class Privacy(Scorer):
         for row in np.flatnonzero(~clear):
             there = {kind: int(signals[kind][row]) for kind in self.kinds if signals[kind][row]}
             reasons[row] = f"personal data: {_listed(there)}"
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         return Selection(indices, scores, reasons, pa.table(dict(signals)))
 
 

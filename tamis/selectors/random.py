@@ -11,7 +11,7 @@ from tamis.data.scratch import roomy
 from tamis.kernels.draws import uniforms
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 
 @dataclass(kw_only=True, repr=False)
@@ -37,5 +37,5 @@ class Random(Selector):
         draws = uniforms(ids, self.seed, roomy)
         indices = top_k(draws, ids, k)
         reasons = one_reason(len(pool), "not drawn")
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         return Selection(indices, draws, reasons, pa.table({"draw": draws}))

@@ -24,7 +24,7 @@ from tamis.data.streams import ahead
 from tamis.errors import DataError
 from tamis.kernels.ordering import blocks
 
-__all__ = ["KEPT", "Selection", "one_reason", "shared"]
+__all__ = ["KEPT", "Selection", "one_reason", "say_kept", "shared"]
 
 KEPT = "kept"
 
@@ -240,6 +240,12 @@ def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
     reasons = np.empty(n, object)
     reasons.fill(reason)
     return reasons
+
+
+def say_kept(reasons: npt.NDArray[np.object_], indices: npt.NDArray[np.int64]) -> None:
+    """Write that rows are kept; in pieces, as numpy makes an array as long as the indices."""
+    for rows in blocks(len(indices)):
+        reasons[indices[rows]] = KEPT
 
 
 def shared(texts: Iterable[str]) -> list[str]:

@@ -19,7 +19,7 @@ from tamis.models.base import Embedder
 from tamis.models.embeddings import Part, points_by_id
 from tamis.selectors.base import Selector
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection, one_reason
+from tamis.selectors.selection import Selection, one_reason, say_kept
 
 __all__ = ["Labelled", "Valuation", "Values", "labels"]
 
@@ -108,7 +108,7 @@ class Valuation(Selector):
         reasons[task.rows] = np.where(
             np.isnan(values), "never drawn, so not valued", "worth less than the kept"
         )
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         signals = {name: _over(task.rows, signal, len(pool)) for name, signal in found.items()}
         return Selection(indices, scores, reasons, pa.table({"value": scores, **signals}))
 

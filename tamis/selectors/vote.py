@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from tamis.data.ids import example_ids
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import KEPT, Selection
+from tamis.selectors.selection import Selection, say_kept
 from tamis.selectors.several import Several
 
 __all__ = ["Vote"]
@@ -44,6 +44,6 @@ class Vote(Several):
         indices = top_k(scores, example_ids(pool), k, among=votes > 0)
         reasons = np.array([f"votes: {count} of {len(ranks)}" for count in votes], object)
         reasons[votes == 0] = "no method picked it"
-        reasons[indices] = KEPT
+        say_kept(reasons, indices)
         told = {f"{name}.rank": pa.array(own, mask=own == 0) for name, own in ranks.items()}
         return Selection(indices, scores, reasons, pa.table({"votes": votes, **told}))
