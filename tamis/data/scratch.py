@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tamis.data.files import home
 from tamis.errors import DataError
+from tamis.kernels.ordering import blocks
 
-__all__ = ["roomy", "scratch"]
+__all__ = ["roomy", "roomy_texts", "scratch"]
 
 _SMALL = 2**20
 
@@ -61,6 +64,25 @@ def roomy(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.zeros(shape, kind)
     with scratch(shape, kind) as array:  # what is mapped outlives its file's closing
         return array
+
+
+def roomy_texts(texts: npt.NDArray[np.object_]) -> pa.LargeStringArray:
+    """Return texts as a column that lies where `roomy` lays it.
+
+    >>> roomy_texts(np.array(["of", "", "flour"], object)).to_pylist()
+    ['of', '', 'flour']
+    """
+    offsets = roomy((len(texts) + 1,), np.int64)
+    for rows in blocks(len(texts)):
+        lengths = np.asarray(pc.binary_length(pa.array(texts[rows], pa.large_string())))
+        offsets[rows.start + 1 : rows.stop + 1] = offsets[rows.start] + np.cumsum(lengths)
+    content = roomy((int(offsets[-1]),), np.uint8)
+    for rows in blocks(len(texts)):
+        part = np.frombuffer("".join(texts[rows]).encode(), np.uint8)
+        content[offsets[rows.start] : offsets[rows.stop]] = part
+    return pa.LargeStringArray.from_buffers(
+        len(texts), pa.py_buffer(offsets), pa.py_buffer(content)
+    )
 
 
 def _make_room(file: int, size: int) -> None:

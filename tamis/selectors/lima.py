@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from tamis.data import formats
-from tamis.data.scratch import roomy
+from tamis.data.scratch import roomy, roomy_texts
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels.draws import uniforms
 from tamis.kernels.ordering import blocks, descending, ordered
@@ -171,7 +171,7 @@ class LIMA(RuleScorer):
         reasons = self._reasons(signals, groups, over)
         say_kept(reasons, indices)
         told = {
-            name: _told(column) if column.dtype == object else column
+            name: roomy_texts(column) if column.dtype == object else column
             for name, column in signals.items()
         }
         return Selection(indices, scores, reasons, pa.table(told | {"place": places}))
@@ -183,7 +183,7 @@ class LIMA(RuleScorer):
         reasons, known = np.empty(len(groups), object), dict[str, str]()
         for rows in blocks(len(groups)):
             some = {name: values[rows] for name, values in signals.items()}
-            said = _told(self._said(some, some["failed"])).chunk(0)
+            said = pa.array(self._said(some, some["failed"]), pa.string()).dictionary_encode()
             rules, fails = said.dictionary.to_pylist(), said.indices.to_numpy().astype(np.int64)
             both, which = np.unique(fails * len(over) + groups[rows], return_inverse=True)
             texts = [self._reason(rules[one // len(over)], over[one % len(over)]) for one in both]
@@ -271,12 +271,6 @@ def _grouped(
     for rows in blocks(len(sources)):
         groups[rows] = place[groups[rows]]
     return np.sort(names), groups
-
-
-def _told(texts: npt.NDArray[np.object_]) -> pa.ChunkedArray:
-    """Return texts, of which few differ, by numbers."""
-    parts = (pa.array(texts[rows], pa.string()) for rows in blocks(len(texts)))
-    return pa.chunked_array([part.dictionary_encode() for part in parts])
 
 
 def _over(source: str, weight: float, kept: int) -> str:

@@ -133,7 +133,7 @@ class Selection:
         for start in range(0, max(len(self.scores), 1), _ROWS):
             scores = self.scores[start : start + _ROWS]
             rows = slice(start, start + len(scores))
-            signals = _in_full(self.signals.slice(start, len(scores)))
+            signals = self.signals.slice(start, len(scores))
             table = pa.table(
                 {
                     "position": pa.array(np.arange(rows.start, rows.stop)),
@@ -291,15 +291,6 @@ def _signals_in(file: pq.ParquetFile) -> pa.Table:
     signals = file.read(columns=["signals"])["signals"].combine_chunks()
     is_struct = pa.types.is_struct(signals.type)
     return pa.Table.from_struct_array(signals) if is_struct else pa.table({})
-
-
-def _in_full(signals: pa.Table) -> pa.Table:
-    """Return signals with the texts that are held by numbers: within others none can be read so."""
-    kinds = [
-        column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        for column in signals.schema
-    ]
-    return signals.cast(pa.schema(zip(signals.column_names, kinds, strict=True)))
 
 
 def _without_nan(signals: pa.Table) -> pa.Table:

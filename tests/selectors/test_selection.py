@@ -22,8 +22,7 @@ def picked(kept):
     reasons = np.array([f"because of {n % 3}" for n in range(10)], object)
     reasons[kept] = KEPT
     scores = np.where(np.arange(10) == 4, np.nan, np.arange(10) / 2)
-    kinds = pa.array(["short", "long"] * 5).dictionary_encode()
-    signals = pa.table({"length": np.arange(10), "loss": scores, "kind": kinds})
+    signals = pa.table({"length": np.arange(10), "loss": scores})
     return Selection(kept, scores, reasons, signals, example_ids(POOL), "made", 1.5)
 
 
