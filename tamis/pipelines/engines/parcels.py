@@ -81,7 +81,7 @@ def worked(function: Callable[[], Any]) -> bytes:
     return pickle.dumps((answer, met, account), protocol=5)
 
 
-def answered(content: bytes) -> Any:  # noqa: ANN401 - whatever the function returned
+def answered(content: bytes | memoryview) -> Any:  # noqa: ANN401 - whatever the function returned
     """Return what `worked` brought, and enter what it cost here; raise the error that it met."""
     answer, error, account = pickle.loads(content)
     spend(account.tokens, account.money)

@@ -206,6 +206,6 @@ def _answers(results: ray.data.Dataset) -> Iterator[Any]:
     try:
         for block in results.iter_batches(batch_size=None, batch_format="pyarrow"):
             for content in block["answer"]:
-                yield answered(content.as_py())
+                yield answered(memoryview(content.as_buffer()))  # no copy
     except ray.exceptions.RayError as error:
         raise RunError(f"ray: {one_line(error)}; its logs say more") from error
