@@ -79,8 +79,8 @@ class Shelf:
     Values are numbers, strings, vectors of one length or lists, never null: NaN, '' and
     [] can say that there is none.
 
-    Ids stay in memory, 24 bytes a row; values stay in the files. An object is for one
-    thread; open as many as are wanted.
+    Ids take 24 bytes a row, in files where they are many; values stay in theirs. An object is
+    for one thread; open as many as are wanted.
     """
 
     def __init__(self, folder: Path, feature: str, model: str) -> None:
@@ -274,31 +274,26 @@ class Shelf:
             self._forget()
             return self._refresh()
         try:
-            loaded = [self._load(path) for path in paths[len(known) :]]
+            for path in paths[len(known) :]:
+                self._add(path)
         except GoneError:
             self._forget()
             return self._refresh()
-        if loaded:
-            self._add(loaded)
 
-    def _load(self, path: Path) -> "tuple[_Part, Ids]":
+    def _add(self, path: Path) -> None:
+        """Note where the rows of a part lie, a row group at a time."""
         with self._files.opened(path) as file:
             kind = file.schema_arrow.field("value").type
             self._kind = self._kind or kind
             if kind != self._kind:
                 raise pa.ArrowInvalid(f"holds {kind}, the parts before it {self._kind}")
-            ids = raw_ids(file.read(columns=["id"])["id"])
-            rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        return _Part(path, np.concatenate([[0], np.cumsum(rows, dtype=np.int64)])), ids
-
-    def _add(self, loaded: "list[tuple[_Part, Ids]]") -> None:
-        places = [
-            ((len(self._parts) + number) << 32) + np.arange(len(ids))
-            for number, (_, ids) in enumerate(loaded)
-        ]
-        self._parts += [part for part, _ in loaded]
-        ids = np.concatenate([ids for _, ids in loaded])
-        self._places.add(ids, np.concatenate(places))
+            starts = [0]
+            for group in range(file.num_row_groups):
+                ids = raw_ids(file.read_row_group(group, columns=["id"])["id"])
+                place = (len(self._parts) << 32) + starts[-1]
+                self._places.add(ids, np.arange(place, place + len(ids)))
+                starts.append(starts[-1] + len(ids))
+        self._parts.append(_Part(path, np.array(starts)))
 
     # Reading
 

@@ -1,9 +1,11 @@
-"""Where each example id lies: an index in memory, 24 bytes an id, that can be added to."""
+"""Where each example id lies: an index of 24 bytes an id, in files where it is large."""
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from tamis.data.scratch import roomy
 
 __all__ = ["Ids", "Places", "first_of_each"]
 
@@ -57,7 +59,7 @@ def first_of_each(ids: Ids) -> npt.NDArray[np.bool_]:
 
 
 class _Segment(NamedTuple):
-    """Ids in memory, sorted by key; of equal ids the one that was put first comes first.
+    """Ids sorted by key; of equal ids the one that was put first comes first.
 
     Key and tail of an id are 64 bits each, and no two ids share both.
     """
@@ -68,20 +70,16 @@ class _Segment(NamedTuple):
 
     @classmethod
     def of(cls, ids: Ids, places: npt.NDArray[np.int64]) -> Self:
-        return cls._sorted(*_keys(ids), places)
-
-    @classmethod
-    def _sorted(
-        cls,
-        keys: npt.NDArray[np.uint64],
-        tails: npt.NDArray[np.uint64],
-        places: npt.NDArray[np.int64],
-    ) -> Self:
+        keys, tails = _keys(ids)
         order = np.argsort(keys, kind="stable")
         return cls(keys[order], tails[order], places[order])
 
     def joined(self, later: Self) -> Self:
-        return self._sorted(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))
+        n = len(self.keys) + len(later.keys)
+        at = np.searchsorted(self.keys, later.keys, side="right") + np.arange(len(later.keys))
+        rest = np.ones(n, bool)
+        rest[at] = False
+        return type(self)(*(_merged(pair, at, rest) for pair in zip(self, later, strict=True)))
 
     def find(
         self, keys: npt.NDArray[np.uint64], tails: npt.NDArray[np.uint64]
@@ -98,6 +96,18 @@ class _Segment(NamedTuple):
             open_ = open_[~same]
             at[open_] += 1
         return found
+
+
+def _merged(
+    pair: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    at: npt.NDArray[np.int64],
+    rest: npt.NDArray[np.bool_],
+) -> npt.NDArray[Any]:
+    """Return the second of two arrays at its places, and the first at the rest."""
+    first, second = pair
+    whole = roomy((len(rest),), first.dtype)
+    whole[rest], whole[at] = first, second
+    return whole
 
 
 def _keys(ids: Ids) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from tamis.data import formats
 from tamis.data.batches import map_batches
+from tamis.data.scratch import roomy
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.models.base import LanguageModel
 from tamis.models.cached import CachedLM
@@ -86,9 +87,14 @@ class Perplexity(Scorer):
         """
         self.lm_ = CachedLM(lm_of(self.lm), progress=False)
         parts = map_batches(pool, self._perplexities, label="perplexity: fit")
-        found = np.concatenate([part["perplexity"] for part in parts])
-        self.sorted_ = np.sort(found[~np.isnan(found)])
-        if not len(self.sorted_):
+        found, count = roomy((len(pool),), np.float64), 0
+        for part in parts:
+            known = part["perplexity"][~np.isnan(part["perplexity"])]
+            found[count : count + len(known)] = known
+            count += len(known)
+        self.sorted_ = found[:count]
+        self.sorted_.sort()
+        if not count:
             raise DataError(
                 f"Perplexity: none of {len(pool)} rows has a perplexity; give some that have text"
             )
@@ -113,7 +119,9 @@ class Perplexity(Scorer):
     ) -> Selection:
         perplexity, (low, high) = signals["perplexity"], self.band_
         below, above = perplexity < low, perplexity > high
-        inside = np.where(below | above, np.nan, scores)
+        inside = roomy(scores.shape, np.float64)
+        np.copyto(inside, scores)
+        inside[below | above] = np.nan
         indices = top_k(inside, ids, len(scores) if k is None else k)
         reasons = one_reason(len(scores), "farther from the middle of the band than the kept")
         for beyond, where, limit in ((below, "below", low), (above, "above", high)):
