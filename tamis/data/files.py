@@ -11,7 +11,7 @@ from tamis.errors import DataError
 
 __all__ = ["home", "laid_down", "written_aside"]
 
-_LAID = 2**26
+_LAID = 2**26  # bytes between two syncs
 
 
 def home() -> Path:

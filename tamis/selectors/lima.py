@@ -17,7 +17,7 @@ from tamis.kernels.draws import uniforms
 from tamis.kernels.ordering import blocks, descending, ordered
 from tamis.selectors.pickers import shared_top_k
 from tamis.selectors.rules import Rule, RuleScorer, Signals
-from tamis.selectors.selection import Selection, one_reason, say_kept
+from tamis.selectors.selection import Selection, one_reason, say_kept, shared
 
 __all__ = ["LIMA", "RULES"]
 
@@ -187,8 +187,7 @@ class LIMA(RuleScorer):
             rules, fails = said.dictionary.to_pylist(), said.indices.to_numpy().astype(np.int64)
             both, which = np.unique(fails * len(over) + groups[rows], return_inverse=True)
             texts = [self._reason(rules[one // len(over)], over[one % len(over)]) for one in both]
-            shared = [known.setdefault(text, text) for text in texts]
-            reasons[rows] = np.array(shared, object)[which]
+            reasons[rows] = np.array(shared(texts, known), object)[which]
         return reasons
 
     def _reason(self, said: str, over: str) -> str:

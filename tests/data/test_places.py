@@ -9,8 +9,10 @@ def ids_of(numbers):
     return np.frombuffer(b"".join(int(n).to_bytes(16, "big") for n in numbers), "V16")
 
 
+@pytest.mark.parametrize("small", [0, 2**20])  # in files, and in memory
 @pytest.mark.parametrize("seed", range(5))
-def test_places_are_a_dict_that_believes_the_first(seed):
+def test_places_are_a_dict_that_believes_the_first(seed, small, monkeypatch):
+    monkeypatch.setattr("tamis.data.scratch._SMALL", small)
     draw = np.random.default_rng(seed)
     index, expected, count = Places(), {}, 0
     for _ in range(12):

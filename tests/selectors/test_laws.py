@@ -227,6 +227,16 @@ def test_what_is_saved_is_read_back(selector, pool, tmp_path):
     assert read.method == picked.method
 
 
+def test_a_pool_that_is_gone_through_in_pieces_gives_the_same(selector, pool, monkeypatch):
+    whole = selector.select(pool, 9)
+    monkeypatch.setattr("tamis.kernels.ordering._ROWS", 7)  # as of a pool of millions
+    monkeypatch.setattr("tamis.data.scratch._SMALL", 0)
+    pieces = selector.select(pool, 9)
+    assert pieces.indices.tolist() == whole.indices.tolist()
+    assert pieces.reasons.tolist() == whole.reasons.tolist()
+    assert pieces.signals.equals(whole.signals)
+
+
 def test_the_kept_rows_carry_id_score_rank_and_method(selector, pool):
     picked = selector.select(pool, 9)
     kept = picked.apply(pool)

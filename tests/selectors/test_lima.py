@@ -178,3 +178,21 @@ def test_rows_that_name_no_source_are_one_source():
 def test_a_source_of_one_row_is_a_source():
     pool = many(a=20, lonely=1)
     assert np.count_nonzero(LIMA().select(pool, 4).indices == 20) == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"strict": True}, {"votes": "votes", "min_votes": 2}])
+def test_a_pool_that_is_gone_through_in_pieces_gives_the_same(settings, monkeypatch):
+    answers = [f"{GOOD[: 1100 + 10 * n]} I {n}" if n % 3 else f"{GOOD}{n % 5}" for n in range(60)]
+    pool = pool_of(
+        *answers,
+        source=[("b", "a", "c")[n % 7 % 3] for n in range(60)],
+        votes=[float(n % 4) for n in range(60)],
+    )
+    whole = LIMA(**settings).select(pool, 20, progress=False)
+    monkeypatch.setattr("tamis.kernels.ordering._ROWS", 7)
+    monkeypatch.setattr("tamis.data.scratch._SMALL", 0)
+    pieces = LIMA(**settings).select(pool, 20, progress=False)
+    assert pieces.indices.tolist() == whole.indices.tolist()
+    assert pieces.reasons.tolist() == whole.reasons.tolist()
+    assert pieces.signals.equals(whole.signals)
+    assert len(set(whole.reasons)) > 5
