@@ -8,6 +8,7 @@ These are LLVM's own vector instructions, so they become whatever the processor 
 Only ASCII can be told this way: a byte of a longer character has its bit in `beyond_ascii`.
 """
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "controls",
     "copy_lower",
     "first_one",
+    "four_bytes",
     "letters",
     "list_ones",
     "ones",
@@ -73,6 +75,22 @@ def within(typing: Any, data: Any, at: Any, first: Any, count: Any) -> Any:  # n
         return builder.bitcast(builder.icmp_unsigned("<", above, limit), _BITS)
 
     return types.uint64(data, at, first, count), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def four_bytes(typing: Any, data: Any, at: Any) -> Any:  # noqa: ANN401
+    """Return `data[at : at + 4]`, unchecked, as a uint64 whose lowest byte is the last."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ANN401
+        array, place = values
+        start = context.make_array(signature.args[0])(context, builder, array).data
+        four = builder.bitcast(builder.gep(start, [place]), ir.IntType(32).as_pointer())
+        in_order = builder.load(four, align=1)
+        return builder.zext(
+            builder.bswap(in_order) if sys.byteorder == "little" else in_order, _BITS
+        )
+
+    return types.uint64(data, at), code
 
 
 @intrinsic  # type: ignore[untyped-decorator]

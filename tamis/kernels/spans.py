@@ -13,28 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.blocks import (
-    BLOCK,
-    SPARE,
-    beyond_ascii,
-    copy_lower,
-    first_one,
-    list_ones,
-    only_first,
-)
+from tamis.kernels.blocks import BLOCK, SPARE, list_ones, only_first
+from tamis.kernels.utf8 import put_long
 
 __all__ = [
     "ALONE",
     "BETWEEN",
-    "FEW",
     "GOLDEN",
     "MARKS",
     "WORD",
     "Room",
     "mixed",
-    "plain",
     "put",
-    "put_block",
+    "put_words",
     "room_for",
     "scrambled",
     "word_hash",
@@ -45,7 +36,6 @@ WORD = 1  # a run of these is a word
 MARKS = 2  # and so is a run of these
 ALONE = 3  # a word of its own
 
-FEW = 32  # bytes that are gone through one by one before the next block of ASCII is tried
 _ONE, _8, _32, _33 = np.uint64(1), np.uint64(8), np.uint64(32), np.uint64(33)
 _ALL = ~np.uint64(0)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
@@ -79,36 +69,28 @@ def room_for(n_bytes: int) -> Room:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def plain(data: npt.NDArray[np.uint8], at: int, stop: int) -> int:
-    """Return how many bytes of ASCII a block from `at` on has; 0 if too few to be worth it."""
-    if at + BLOCK > len(data):
-        return 0
-    n = min(stop - at, BLOCK)
-    found = first_one(beyond_ascii(data, at))
-    return n if found >= n else found if 2 * found >= FEW else 0
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def put_block(
-    data: npt.NDArray[np.uint8],
-    at: int,
-    n: int,
+def put_words(
     word: np.uint64,
     other: np.uint64,
+    inner: np.uint64,
+    n: int,
     kind: int,
     before: int,
     words: int,
     length: int,
     room: Room,
 ) -> tuple[int, int]:
-    """Write `n` bytes of ASCII after a character of kind `before`.
+    """Note where words begin and end in `n` bytes, written to `room.text[length:]`.
 
     Parameters
     ----------
-    word, other : uint64
-        Which of the bytes are of kind WORD, and which of `kind`, MARKS or ALONE.
-    words, length : int
-        Words that have ended, and bytes that are written.
+    word, other, inner : uint64
+        Which of the bytes are of kind WORD, which of `kind`, MARKS or ALONE, and which go on
+        a character.
+    before : int
+        Kind of the character before.
+    words : int
+        Words that have ended.
 
     Returns
     -------
@@ -117,12 +99,11 @@ def put_block(
     words : int
         Words that have ended now.
     """
-    copy_lower(data, at, room.text, length)
     valid = only_first(n)
     word, other = word & valid, other & valid
     after_word = word << _ONE | np.uint64(before == WORD)
     after_other = other << _ONE | np.uint64(before == kind)
-    going_on = other & after_other if kind == MARKS else np.uint64(0)
+    going_on = other & (after_other if kind == MARKS else inner)
     begun = word & ~after_word | other & ~going_on
     ended = (after_word & ~word | after_other & ~going_on) & valid
     list_ones(begun, length, room.begins, words + (before != BETWEEN))
@@ -140,17 +121,7 @@ def put(point: int, kind: int, before: int, words: int, length: int, room: Room)
     # Inside a word this is the place of the next one, which is written again when that begins.
     room.begins[np.uint64(words + (going_on & (kind != BETWEEN)))] = length
     room.text[np.uint64(length)] = point
-    return words, length + 1 if point < 0x80 else _encoded(point, room.text, length)
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _encoded(point: int, text: npt.NDArray[np.uint8], length: int) -> int:
-    """Write a code point of two bytes or more at `text[length]`; return the new length."""
-    more = 1 if point < 0x800 else 2 if point < 0x10000 else 3
-    text[length] = (0xF00 >> (more + 1) & 0xFF) | point >> 6 * more
-    for j in range(1, more + 1):
-        text[length + j] = 0x80 | (point >> 6 * (more - j) & 0x3F)
-    return length + 1 + more
+    return words, length + 1 if point < 0x80 else put_long(point, room.text, length)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -11,7 +11,17 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.blocks import BLOCK, blank, controls, letters, ones, only_first, within, wordlike
+from tamis.kernels.blocks import (
+    BLOCK,
+    blank,
+    controls,
+    first_one,
+    letters,
+    ones,
+    only_first,
+    within,
+    wordlike,
+)
 from tamis.kernels.characters import (
     BROKEN,
     KIND_AT,
@@ -25,7 +35,8 @@ from tamis.kernels.characters import (
     character_table,
 )
 from tamis.kernels.lexemes import split, split_lines
-from tamis.kernels.spans import FEW, Room, plain, room_for, scrambled, word_hash
+from tamis.kernels.spans import Room, room_for, scrambled, word_hash
+from tamis.kernels.utf8 import FEW, inner, long_point, whole
 
 __all__ = ["COUNTS", "openings", "text_counts"]
 
@@ -59,9 +70,9 @@ _MOST_WORDS = 100_000  # so that a text of 50 MB needs no table of its own size
 _DOT, _ELLIPSIS, _HASH, _TICK = map(ord, ".…#`")
 
 _ODD = np.uint64(0xD6E8FEB86659FD93)
-_ONE, _32, _40 = np.uint64(1), np.uint64(32), np.uint64(40)
-_TAG, _TURNS = np.uint64((1 << 40) - 1), (1 << 24) - 2
+_NONE, _ONE, _8, _32, _40 = map(np.uint64, (0, 1, 8, 32, 40))
 _KINDS = np.uint32(7)
+_TAG, _TURNS = np.uint64((1 << 40) - 1), (1 << 24) - 2
 _LATIN = list(SCRIPTS).index("Latin")
 
 _BULLET, _END = 1, 2
@@ -204,16 +215,19 @@ def _count_characters(
     before = before_that = np.int64(0)
     i = start
     while i < stop:
-        n = plain(data, i, stop)
-        if n and _count_block(data, i, n, before, asked, row):
+        n, leads = whole(data, i, stop)
+        if n:
+            n = _count_block(data, i, n, leads, before, asked, row)
+        if n:
+            _count_long(data, i, leads & only_first(n), start, stop, table, asked, row)
             i += n
             before, before_that = np.int64(data[i - 1]), np.int64(-1)
             continue
         pause = min(i + FEW, stop)
         while i < pause:
             entry, width = character(data, i, stop, table)
-            kind, script = entry >> KIND_AT & _KINDS, entry >> SCRIPT_AT
             row[_CHARACTERS] += 1
+            kind, script = entry >> KIND_AT & _KINDS, entry >> SCRIPT_AT
             row[_SPACES] += kind == SPACE
             row[_LETTERS] += (kind == WORD) | (kind == LETTER)
             row[_BROKEN] += kind == BROKEN
@@ -234,25 +248,66 @@ def _count_characters(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count_block(data: Texts, at: int, n: int, before: int, asked: Flags, row: Row) -> bool:
-    """Count `n` characters of ASCII at once; say whether that was done.
+def _count_block(
+    data: Texts, at: int, n: int, leads: np.uint64, before: int, asked: Flags, row: Row
+) -> int:
+    """Count the characters in `n` bytes, and what those of ASCII are, at once; return how many.
 
-    It is not where two dots or two ticks stand together, which may be three.
+    Fewer, or none, where two dots or two ticks stand together, which may be three.
     """
+    dots, ticks = within(data, at, _DOT, 1), within(data, at, _TICK, 1)
+    twice = dots & (dots << _ONE | np.uint64(before == _DOT))
+    twice |= ticks & (ticks << _ONE | np.uint64(before == _TICK))
+    if twice:
+        n = min(n, first_one(twice) - 1)
+        if n <= 0:
+            return 0
     valid = only_first(n)
-    dots, ticks = within(data, at, _DOT, 1) & valid, within(data, at, _TICK, 1) & valid
-    after_dot = dots << _ONE | np.uint64(before == _DOT)
-    if dots & after_dot | ticks & (ticks << _ONE | np.uint64(before == _TICK)):
-        return False
     latin = ones(letters(data, at) & valid)
-    row[_CHARACTERS] += n
+    row[_CHARACTERS] += n - ones(inner(data, at) & valid)
     row[_SPACES] += ones(blank(data, at) & valid)
     row[_LETTERS] += ones(wordlike(data, at) & valid)
     row[_SCRIPT_LETTERS] += latin
     row[_FOREIGN_LETTERS] += latin * (not asked[_LATIN])
     row[_BROKEN] += ones(controls(data, at) & valid)
     row[_HASHES] += ones(within(data, at, _HASH, 1) & valid)
-    return True
+    return n
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _count_long(
+    data: Texts,
+    at: int,
+    leads: np.uint64,
+    start: int,
+    stop: int,
+    table: Table,
+    asked: Flags,
+    row: Row,
+) -> None:
+    """Count what the characters beyond ASCII of a block are."""
+    kinds = of_script = foreign = _NONE  # of each kind how many, in eight bits: 32 at most
+    while leads:
+        place = at + first_one(leads)
+        leads &= leads - _ONE
+        point = long_point(data, place)
+        entry = table[np.uint64(point)]
+        kinds += _ONE << _8 * np.uint64(entry >> KIND_AT & _KINDS)
+        script = np.uint64(entry >> SCRIPT_AT)
+        of_script += np.uint64(script != _NONE)
+        foreign += np.uint64(not asked[script])
+        row[_HASHES] += point == _ELLIPSIS
+        row[_BROKEN] += _misread(data, place, start, stop)
+    row[_SPACES] += _of_kind(SPACE, kinds)
+    row[_LETTERS] += _of_kind(WORD, kinds) + _of_kind(LETTER, kinds)
+    row[_BROKEN] += _of_kind(BROKEN, kinds)
+    row[_SCRIPT_LETTERS] += of_script
+    row[_FOREIGN_LETTERS] += foreign
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _of_kind(kind: int, kinds: np.uint64) -> int:
+    return int(kinds >> np.uint64(8 * kind) & np.uint64(0xFF))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

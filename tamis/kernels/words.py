@@ -4,8 +4,9 @@ That is NLTK's `WordPunctTokenizer` on `text.lower()`. What is a word, what is s
 is whose lower case was asked of Python itself, once, for every code point, so the words are
 those of `re` and `str.lower` to the last accent.
 
-ASCII goes 64 bytes at a time (`tamis.kernels.blocks`), at 0.6 ns a byte; other characters are
-looked up each in a table.
+Text goes 64 bytes at a time (`tamis.kernels.blocks`), of which each character beyond ASCII is
+looked up in a table (`tamis.kernels.utf8`); one by one only what is no valid UTF-8, the end of
+all texts, and the few capitals whose lower case is a matter of what stands around.
 """
 
 import re
@@ -15,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.blocks import blank, within, wordlike
+from tamis.kernels.blocks import blank, copy_lower, first_one, within, wordlike
 from tamis.kernels.characters import code_point
-from tamis.kernels.spans import BETWEEN, FEW, MARKS, WORD, Room, plain, put, put_block
+from tamis.kernels.spans import BETWEEN, MARKS, WORD, Room, put, put_words
+from tamis.kernels.utf8 import FEW, bytes_of, inner, long_point, put_long, to_their_ends, whole
 
 __all__ = ["split", "word_table"]
 
@@ -28,7 +30,6 @@ _POINT = (1 << 21) - 1
 _POINTS = 0x110000
 _CAPITAL_SIGMA, _FINAL_SIGMA = ord("Σ"), ord("ς")
 _CAPITAL_I_DOT, _DOT_ABOVE = ord("İ"), 0x307  # the one capital whose lower case is two
-_FEW = 32  # bytes of ASCII between others that are not worth a block
 _ONE = np.uint64(1)
 
 
@@ -121,11 +122,15 @@ def split(
     before = BETWEEN
     i = start
     while i < stop:
-        n = plain(data, i, stop)
+        n, leads = whole(data, i, stop)
         if n:
-            word = wordlike(data, i)
-            rest = ~(word | blank(data, i) | within(data, i, 0x1C, 4))  # \x1c to \x1f are \s
-            before, words = put_block(data, i, n, word, rest, MARKS, before, words, length, room)
+            copy_lower(data, i, room.text, length)
+            word, space = wordlike(data, i), blank(data, i) | within(data, i, 0x1C, 4)
+            if leads:  # \x1c to \x1f are \s
+                n, word, space = _with_long(data, i, n, leads, word, space, table, room, length)
+        if n:
+            rest, going_on = ~(word | space), inner(data, i)
+            before, words = put_words(word, rest, going_on, n, MARKS, before, words, length, room)
             length += n
             i += n
             continue
@@ -145,6 +150,41 @@ def split(
             i += width
     room.ends[words] = length
     return words + (before != BETWEEN)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _with_long(
+    data: npt.NDArray[np.uint8],
+    at: int,
+    n: int,
+    leads: np.uint64,
+    word: np.uint64,
+    space: np.uint64,
+    table: npt.NDArray[np.uint32],
+    room: Room,
+    length: int,
+) -> tuple[int, np.uint64, np.uint64]:
+    """Say of long characters too what is a word and what space; put capitals in lower case.
+
+    Fewer bytes come back where a capital follows whose lower case depends on what is around it.
+    """
+    while leads:
+        first, one = first_one(leads), leads & ~(leads - _ONE)
+        leads ^= one
+        point = long_point(data, at + first)
+        entry = table[np.uint64(point)]
+        lower = entry & _POINT
+        if lower != point:
+            around = (point == _CAPITAL_SIGMA) | (point == _CAPITAL_I_DOT)
+            if around or bytes_of(lower) != bytes_of(point):
+                n = first
+                break
+            put_long(lower, room.text, length + first)
+        kind = entry >> _KIND_AT & 3
+        word |= one * np.uint64(kind == WORD)
+        space |= one * np.uint64(kind == BETWEEN)
+    going_on = inner(data, at)
+    return n, to_their_ends(word, going_on), to_their_ends(space, going_on)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

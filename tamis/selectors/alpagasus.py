@@ -1,7 +1,7 @@
 """AlpaGasus: a judge rates each answer, and those of at least 4.5 of 5 are kept."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -15,7 +15,7 @@ from tamis.errors import SettingError
 from tamis.models.judges import Judge, judge_of, unrated
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import threshold
-from tamis.selectors.selection import Selection, one_reason, say_kept, shared
+from tamis.selectors.selection import Selection, said_by, say_kept
 
 __all__ = ["AlpaGasus"]
 
@@ -96,15 +96,17 @@ class AlpaGasus(Scorer):
         k: int | None,
     ) -> Selection:
         least = -np.inf if self.least is None else self.least
-        passed = threshold(scores, ids, least)
-        indices = passed[:k]
-        reasons = one_reason(len(scores), "")
-        missing = np.isnan(scores)
-        reasons[missing] = [unrated("rating", words) for words in signals["words"][missing]]
-        low = scores < least
-        reasons[low] = shared(f"rating {score:.3g}, below {least:g}" for score in scores[low])
-        reasons[passed] = shared(
-            f"rating {score:.3g}, not among the best {k}" for score in scores[passed]
-        )
+        indices = threshold(scores, ids, least)[:k]
+
+        def says(rows: slice) -> Iterator[str]:
+            for score, words in zip(scores[rows].tolist(), signals["words"][rows], strict=True):
+                if math.isnan(score):
+                    yield unrated("rating", words)
+                elif score < least:
+                    yield f"rating {score:.3g}, below {least:g}"
+                else:
+                    yield f"rating {score:.3g}, not among the best {k}"
+
+        reasons = said_by(says, len(scores))
         say_kept(reasons, indices)
         return Selection(indices, scores, reasons, pa.table(dict(signals)))

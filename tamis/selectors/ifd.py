@@ -8,7 +8,8 @@ Near 1 the prompt hardly helps: following it is hard for the model. From 1 on it
 at all, and the two seldom belong together. Superfiltering is this with a small model.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
@@ -26,7 +27,7 @@ from tamis.models.embeddings import points_by_id
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import Selection, one_reason, say_kept, shared
+from tamis.selectors.selection import Selection, said_by, say_kept
 
 if TYPE_CHECKING:
     from tamis.models.transformers import TransformersLM
@@ -150,16 +151,21 @@ class IFD(Scorer):
         scores: npt.NDArray[np.float64],
         k: int | None,
     ) -> Selection:
-        useless = scores >= 1 if self.form == "perplexity" else scores > 1
+        useful = scores < 1 if self.form == "perplexity" else scores <= 1
         wanted = max(1, int(self.share * len(scores))) if k is None else k
-        indices = top_k(scores, ids, wanted, among=~useless)
-        reasons = one_reason(len(scores), "IFD below that of the kept")
-        reasons[useless] = shared(
-            f"IFD {score:.4g}: the prompt makes the response no likelier"
-            for score in scores[useless]
-        )
-        unscored = np.isnan(scores)
-        reasons[unscored] = shared(f"no IFD: {why}" for why in signals["why"][unscored])
+        indices = top_k(scores, ids, wanted, among=useful)
+
+        def says(rows: slice) -> Iterator[str]:
+            told = zip(scores[rows].tolist(), useful[rows], signals["why"][rows], strict=True)
+            for score, helped, why in told:
+                if math.isnan(score):
+                    yield f"no IFD: {why}"
+                elif helped:
+                    yield "IFD below that of the kept"
+                else:
+                    yield f"IFD {score:.4g}: the prompt makes the response no likelier"
+
+        reasons = said_by(says, len(scores))
         say_kept(reasons, indices)
         told = {name: column for name, column in signals.items() if name != "why"}
         return Selection(indices, scores, reasons, pa.table(told))

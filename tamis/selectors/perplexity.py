@@ -1,6 +1,7 @@
 """Perplexity: keep the middle of what a language model finds likely."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
 
@@ -18,7 +19,7 @@ from tamis.models.cached import CachedLM
 from tamis.models.losses import lm_of, mean_losses
 from tamis.selectors.base import Scorer
 from tamis.selectors.pickers import top_k
-from tamis.selectors.selection import Selection, one_reason, say_kept, shared
+from tamis.selectors.selection import Selection, said_by, say_kept
 
 __all__ = ["Perplexity"]
 
@@ -118,19 +119,21 @@ class Perplexity(Scorer):
         k: int | None,
     ) -> Selection:
         perplexity, (low, high) = signals["perplexity"], self.band_
-        below, above = perplexity < low, perplexity > high
-        inside = roomy(scores.shape, np.float64)
-        np.copyto(inside, scores)
-        inside[below | above] = np.nan
-        indices = top_k(inside, ids, len(scores) if k is None else k)
-        reasons = one_reason(len(scores), "farther from the middle of the band than the kept")
-        for beyond, where, limit in ((below, "below", low), (above, "above", high)):
-            reasons[beyond] = shared(
-                f"perplexity {figure:.4g}, {where} the band's {limit:.4g}"
-                for figure in perplexity[beyond]
-            )
-        unscored = np.isnan(scores)
-        reasons[unscored] = shared(f"no perplexity: {why}" for why in signals["why"][unscored])
+        inside = (low <= perplexity) & (perplexity <= high)
+        indices = top_k(scores, ids, len(scores) if k is None else k, among=inside)
+
+        def says(rows: slice) -> Iterator[str]:
+            for figure, why in zip(perplexity[rows].tolist(), signals["why"][rows], strict=True):
+                if math.isnan(figure):
+                    yield f"no perplexity: {why}"
+                elif figure < low:
+                    yield f"perplexity {figure:.4g}, below the band's {low:.4g}"
+                elif figure > high:
+                    yield f"perplexity {figure:.4g}, above the band's {high:.4g}"
+                else:
+                    yield "farther from the middle of the band than the kept"
+
+        reasons = said_by(says, len(scores))
         say_kept(reasons, indices)
         told = {name: column for name, column in signals.items() if name != "why"}
         return Selection(indices, scores, reasons, pa.table(told))
@@ -147,7 +150,11 @@ class Perplexity(Scorer):
         return {"perplexity": perplexity, "tokens": losses.tokens, "why": losses.why}
 
     def _as_perplexity(self, limit: float) -> float:
-        return float(np.quantile(self.sorted_, limit)) if limit <= 1 else limit
+        if limit > 1:
+            return limit
+        below, part = divmod(limit * (len(self.sorted_) - 1), 1)
+        near = self.sorted_[[int(below), math.ceil(below + part)]]  # of all, numpy makes a copy
+        return float(np.quantile(near, part))
 
     def _rank(self, perplexity: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the share of the pool that lies below, half of its equals among them."""

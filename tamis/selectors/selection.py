@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -24,7 +24,7 @@ from tamis.data.streams import ahead
 from tamis.errors import DataError
 from tamis.kernels.ordering import blocks
 
-__all__ = ["KEPT", "Selection", "one_reason", "say_kept", "shared"]
+__all__ = ["KEPT", "Selection", "one_reason", "said_by", "say_kept", "shared"]
 
 KEPT = "kept"
 
@@ -239,6 +239,14 @@ def one_reason(n: int, reason: str) -> npt.NDArray[np.object_]:
     """Return the same reason for `n` rows: one text, where `np.full` would make one a row."""
     reasons = np.empty(n, object)
     reasons.fill(reason)
+    return reasons
+
+
+def said_by(says: Callable[[slice], Iterable[str]], n: int) -> npt.NDArray[np.object_]:
+    """Return the reasons of `n` rows as `says` gives them, some rows at a time."""
+    reasons, known = np.empty(n, object), dict[str, str]()
+    for rows in blocks(n):
+        reasons[rows] = shared(says(rows), known)
     return reasons
 
 
