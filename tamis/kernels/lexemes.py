@@ -23,7 +23,7 @@ from tamis.kernels.blocks import (
 )
 from tamis.kernels.characters import IGNORED, KIND_AT, LETTER, LOWER, SPACE, SYMBOL, character
 from tamis.kernels.characters import WORD as IN_A_WORD
-from tamis.kernels.spans import ALONE, BETWEEN, WORD, Room, put, put_words, word_hash
+from tamis.kernels.spans import ALONE, BETWEEN, WORD, Room, hash_words, put, put_words
 from tamis.kernels.utf8 import FEW, bytes_of, inner, long_point, put_long, to_their_ends, whole
 
 __all__ = ["split", "split_at_spaces", "split_lines", "word_hashes"]
@@ -250,6 +250,5 @@ def word_hashes(
 ) -> int:
     """Write the hash of each word of `data[start:stop]` to `hashes`; return how many."""
     words: int = split(data, start, stop, table, room)
-    for word in range(words):
-        hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
+    hash_words(room, words, hashes)
     return words

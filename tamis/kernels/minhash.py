@@ -20,7 +20,7 @@ import numpy.typing as npt
 from numba import njit
 
 from tamis.kernels.lexemes import split_at_spaces, word_hashes
-from tamis.kernels.spans import Room, mixed, room_for, scrambled, word_hash
+from tamis.kernels.spans import ODD, Room, mixed, room_for, run_hashes, scrambled, word_hash
 
 __all__ = [
     "agreement",
@@ -36,7 +36,6 @@ __all__ = [
 _MOST_HASHES = 128
 _SEED = 0x7A15
 _START = np.uint64(0xCBF29CE484222325)
-_ODD, _ODD_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _32, _33 = np.uint64(32), np.uint64(33)
 _ONES = np.uint32(0xFFFFFFFF)
 _BYTE = np.uint32(255)
@@ -111,8 +110,8 @@ def text_keys(offsets: Offsets, data: Texts, table: Table) -> npt.NDArray[np.uin
         first = second = _START
         for run in range(split_at_spaces(data, offsets[text], offsets[text + 1], table, room)):
             said = word_hash(room.text, room.begins[run], room.ends[run])
-            other = word_hash(room.text, room.begins[run], room.ends[run], _ODD_2)
-            first, second = mixed(first, said), mixed(second, other, _ODD_2)
+            other = word_hash(room.text, room.begins[run], room.ends[run], ODD)
+            first, second = mixed(first, said), mixed(second, other, ODD)
         keys[text, 0], keys[text, 1] = scrambled(first), scrambled(second)
     return keys
 
@@ -252,27 +251,13 @@ def _shingles(
     runs: npt.NDArray[np.uint64],
     out: npt.NDArray[np.uint32],
 ) -> int:
-    """Write the hash of each run of `n` words to `out`; return how many.
-
-    A word at a time for all runs: that goes in vectors, a rolling hash does not.
-    """
+    """Write the hash of each run of `n` words to `out`, or of fewer where all are; how many."""
     if len(words) == 0:
         return 0
-    n = min(n, len(words))
-    count = len(words) - n + 1
-    runs = runs[:count]
-    runs[:] = words[:count]
-    for later in range(1, n):
-        _join(runs, words[later : later + count])
+    count = run_hashes(words, min(n, len(words)), runs)
     for i in range(count):
         out[i] = scrambled(runs[i]) >> _32
     return int(count)
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _join(runs: npt.NDArray[np.uint64], words: npt.NDArray[np.uint64]) -> None:
-    for i in range(len(runs)):
-        runs[i] = runs[i] * _ODD_2 + words[i]
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from numba import njit
 
 from tamis.kernels.sha256 import sha256_mod
-from tamis.kernels.spans import GOLDEN, Room, mixed, room_for, word_hash
+from tamis.kernels.spans import GOLDEN, Room, hash_words, mixed, room_for
 from tamis.kernels.words import split, word_table
 
 __all__ = ["Hash", "bucket_counts", "bucket_sums"]
@@ -203,8 +203,7 @@ def _write_buckets(
 
     That some of these words belong to the text before does no harm: they are not counted.
     """
-    for word in range(words):
-        grams[0, word] = word_hash(room.text, room.begins[word], room.ends[word])
+    hash_words(room, words, grams[0])
     for order in range(1, len(grams)):
         _join(grams[order - 1, : words - 1], grams[0, 1:words], grams[order, 1:words])
     for order in range(len(grams)):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.spans import GOLDEN, Room, mixed, room_for, word_hash
+from tamis.kernels.spans import GOLDEN, Room, extend, hash_words, room_for, run_hashes
 from tamis.kernels.words import split, word_table
 
 __all__ = ["known_runs", "shared_runs"]
@@ -121,21 +121,6 @@ def _look_up(value: np.uint64, table: Counts, known: Hashes) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _word_hashes(room: Room, words: int) -> Hashes:
-    hashes = np.empty(words, np.uint64)
-    for word in range(words):
-        hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
-    return hashes
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _extend(runs: Hashes, words: Hashes, length: int) -> None:
-    """Turn runs of `length` - 1 words, each known by where it ends, into runs of `length`."""
-    for end in range(len(runs) - 1, length - 2, -1):
-        runs[end] = mixed(runs[end - 1] + GOLDEN, words[end])
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _list_runs(
     offsets: Offsets, data: Texts, table: npt.NDArray[np.uint32], room: Room,
     length: int, shortest: int, hashes: Hashes, texts: Counts,
@@ -145,14 +130,11 @@ def _list_runs(
         words = split(data, offsets[row], offsets[row + 1], table, room)
         if words < shortest:
             continue
-        alone = _word_hashes(room, words)
-        runs = alone.copy()
-        last = min(length, words)
-        for size in range(2, last + 1):
-            _extend(runs, alone, size)
-        for end in range(last - 1, words):
-            hashes[count], texts[count] = runs[end], row
-            count += 1
+        alone = np.empty(words, np.uint64)
+        hash_words(room, words, alone)
+        runs = run_hashes(alone, min(length, words), hashes[count:])
+        texts[count : count + runs] = row
+        count += runs
     return count
 
 
@@ -164,19 +146,21 @@ def _find_runs(
 ) -> None:  # fmt: skip
     for row in range(len(offsets) - 1):
         words[row] = split(data, offsets[row], offsets[row + 1], table, room)
-        alone = _word_hashes(room, words[row])
+        alone = np.empty(words[row], np.uint64)
+        hash_words(room, words[row], alone)
         runs = alone.copy()
         marks = np.zeros(words[row], np.bool_)
         earliest = words[row]
         for size in range(1, min(length, words[row]) + 1):
             if size > 1:
-                _extend(runs, alone, size)
+                runs = runs[:-1]
+                extend(runs, alone[size - 1 :])
             if size < shortest:
                 continue
-            for end in range(size - 1, words[row]):
-                at = _look_up(runs[end], places, known)
+            for begin in range(len(runs)):
+                at = _look_up(runs[begin], places, known)
                 if at >= 0:
-                    marks[end - size + 1 : end + 1] = True
-                    if end - size + 1 < earliest:
-                        earliest, first[row] = end - size + 1, at
+                    marks[begin : begin + size] = True
+                    if begin < earliest:
+                        earliest, first[row] = begin, at
         covered[row] = marks.sum()

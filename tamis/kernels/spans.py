@@ -21,12 +21,16 @@ __all__ = [
     "BETWEEN",
     "GOLDEN",
     "MARKS",
+    "ODD",
     "WORD",
     "Room",
+    "extend",
+    "hash_words",
     "mixed",
     "put",
     "put_words",
     "room_for",
+    "run_hashes",
     "scrambled",
     "word_hash",
 ]
@@ -39,6 +43,7 @@ ALONE = 3  # a word of its own
 _ONE, _8, _32, _33 = np.uint64(1), np.uint64(8), np.uint64(32), np.uint64(33)
 _ALL = ~np.uint64(0)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits well mixed: 2**64 over the golden ratio
+ODD = np.uint64(0xD6E8FEB86659FD93)  # another such number
 
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 
@@ -139,6 +144,35 @@ def word_hash(
         begin += 8
         left -= _8
     return np.uint64(mixed(state, _eight_bytes(text, begin) & _ALL >> (_8 - left) * _8, factor))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def hash_words(room: Room, words: int, hashes: npt.NDArray[np.uint64]) -> None:
+    """Write the hash of each of the first `words` to `hashes`."""
+    for word in range(words):
+        hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def run_hashes(words: npt.NDArray[np.uint64], n: int, runs: npt.NDArray[np.uint64]) -> int:
+    """Write the hash of each run of `n` words to `runs`, by where it begins; return how many.
+
+    A word at a time for all runs: that goes in vectors, a rolling hash does not. What uses some
+    of a hash's bits wants it `scrambled`.
+    """
+    count = max(len(words) - n + 1, 0)
+    runs = runs[:count]
+    runs[:] = words[:count]
+    for later in range(1, n):
+        extend(runs, words[later : later + count])
+    return count
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def extend(runs: npt.NDArray[np.uint64], words: npt.NDArray[np.uint64]) -> None:
+    """Make hashes of runs those of one word more: whole rows, which go in vectors."""
+    for i in range(len(runs)):
+        runs[i] = runs[i] * ODD + words[i]
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

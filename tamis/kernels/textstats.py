@@ -35,7 +35,7 @@ from tamis.kernels.characters import (
     character_table,
 )
 from tamis.kernels.lexemes import split, split_lines
-from tamis.kernels.spans import Room, room_for, scrambled, word_hash
+from tamis.kernels.spans import Room, hash_words, room_for, run_hashes, scrambled, word_hash
 from tamis.kernels.utf8 import FEW, inner, long_point, whole
 
 __all__ = ["COUNTS", "openings", "text_counts"]
@@ -69,8 +69,7 @@ COUNTS = (
 _MOST_WORDS = 100_000  # so that a text of 50 MB needs no table of its own size
 _DOT, _ELLIPSIS, _HASH, _TICK = map(ord, ".…#`")
 
-_ODD = np.uint64(0xD6E8FEB86659FD93)
-_NONE, _ONE, _8, _32, _40 = map(np.uint64, (0, 1, 8, 32, 40))
+_NONE, _ONE, _8, _40 = map(np.uint64, (0, 1, 8, 40))
 _KINDS = np.uint32(7)
 _TAG, _TURNS = np.uint64((1 << 40) - 1), (1 << 24) - 2
 _LATIN = list(SCRIPTS).index("Latin")
@@ -398,31 +397,15 @@ def _count_copied_runs(
 ) -> None:
     """Count the runs of `n` of the first `words`."""
     seen = _Seen(work.places, turn, np.uint64(_places_for(words) - 1))
-    for word in range(words):
-        work.hashes[word] = word_hash(room.text, room.begins[word], room.ends[word])
-    row[_NGRAMS] = max(words - n + 1, 0)
+    hash_words(room, words, work.hashes)
+    row[_NGRAMS] = run_hashes(work.hashes[:words], n, work.runs)
     runs = work.runs[: row[_NGRAMS]]
-    runs[:] = work.hashes[: len(runs)]
-    for later in range(1, n):
-        _join(runs, work.hashes[later : later + len(runs)])
-    _scramble(runs)
+    for i in range(len(runs)):
+        runs[i] = scrambled(runs[i])
     copied = 0
     for run in runs:
         copied += _is_copy(run, seen)
     row[_COPIED_NGRAMS] = copied
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _join(runs: Hashes, last: Hashes) -> None:
-    """Make hashes those of one word more: whole rows, which go in vectors."""
-    for i in range(len(runs)):
-        runs[i] = (runs[i] ^ runs[i] >> _32) * _ODD + last[i]
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _scramble(runs: Hashes) -> None:
-    for i in range(len(runs)):
-        runs[i] = scrambled(runs[i])
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
