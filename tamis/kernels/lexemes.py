@@ -24,7 +24,16 @@ from tamis.kernels.blocks import (
 from tamis.kernels.characters import IGNORED, KIND_AT, LETTER, LOWER, SPACE, SYMBOL, character
 from tamis.kernels.characters import WORD as IN_A_WORD
 from tamis.kernels.spans import ALONE, BETWEEN, WORD, Room, hash_words, put, put_words
-from tamis.kernels.utf8 import FEW, bytes_of, inner, long_point, put_long, to_their_ends, whole
+from tamis.kernels.utf8 import (
+    FEW,
+    bytes_of,
+    has_longer,
+    inner,
+    long_point,
+    put_long,
+    to_their_ends,
+    whole,
+)
 
 __all__ = ["split", "split_at_spaces", "split_lines", "word_hashes"]
 
@@ -132,17 +141,18 @@ def _long_ones(
     table: npt.NDArray[np.uint32],
     at_spaces: bool,
 ) -> tuple[int, np.uint64, np.uint64, np.uint64]:
-    """Say which of `n` bytes are of long characters in words, of long words of their own, capitals.
+    """Say which of `n` bytes are of long characters in words, and which of words of their own.
 
-    Of capitals it is the first byte. Fewer bytes come back where a character follows that is
-    left out of words, or whose lower case has another length.
+    Last come the first bytes of capitals. Fewer bytes come back where a character follows that
+    is left out of words, or whose lower case has another length.
     """
     as_word, as_own, left_out = _AT_SPACES if at_spaces else _LEXEMES
     word = alone = capitals = _NONE
+    longer = has_longer(data, at)
     while leads:
         first, one = first_one(leads), leads & ~(leads - _ONE)
         leads ^= one
-        point = long_point(data, at + first)
+        point = long_point(data, at + first, longer)
         entry = table[np.uint64(point)]
         lower = np.int64(entry & LOWER)
         kind = np.uint64(entry >> KIND_AT & _KINDS)
@@ -167,10 +177,11 @@ def _lower(
     to: int,
 ) -> None:
     """Write the lower case of long capitals over them, where those that are `copied` begin."""
+    longer = has_longer(data, at)
     while capitals:
         first = first_one(capitals)
         capitals &= capitals - _ONE
-        entry = table[np.uint64(long_point(data, at + first))]
+        entry = table[np.uint64(long_point(data, at + first, longer))]
         before = copied & ((_ONE << np.uint64(first)) - _ONE)
         put_long(np.int64(entry & LOWER), text, to + ones(before))
 

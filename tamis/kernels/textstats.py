@@ -36,7 +36,7 @@ from tamis.kernels.characters import (
 )
 from tamis.kernels.lexemes import split, split_lines
 from tamis.kernels.spans import Room, hash_words, room_for, run_hashes, scrambled, word_hash
-from tamis.kernels.utf8 import FEW, inner, long_point, whole
+from tamis.kernels.utf8 import FEW, has_longer, inner, long_point, whole
 
 __all__ = ["COUNTS", "openings", "text_counts"]
 
@@ -286,10 +286,11 @@ def _count_long(
 ) -> None:
     """Count what the characters beyond ASCII of a block are."""
     kinds = of_script = foreign = _NONE  # of each kind how many, in eight bits: 32 at most
+    longer = has_longer(data, at)
     while leads:
         place = at + first_one(leads)
         leads &= leads - _ONE
-        point = long_point(data, place)
+        point = long_point(data, place, longer)
         entry = table[np.uint64(point)]
         kinds += _ONE << _8 * np.uint64(entry >> KIND_AT & _KINDS)
         script = np.uint64(entry >> SCRIPT_AT)

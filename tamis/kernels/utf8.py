@@ -12,12 +12,21 @@ from numba import njit
 
 from tamis.kernels.blocks import BLOCK, beyond_ascii, first_one, four_bytes, only_first, within
 
-__all__ = ["FEW", "bytes_of", "inner", "long_point", "put_long", "to_their_ends", "whole"]
+__all__ = [
+    "FEW",
+    "bytes_of",
+    "has_longer",
+    "inner",
+    "long_point",
+    "put_long",
+    "to_their_ends",
+    "whole",
+]
 
 FEW = 8  # bytes that are gone through one by one before a block is tried again
 _READ = 4  # bytes that are read of a character, however long it is
 _NONE, _ONE, _2, _3, _4, _5, _6 = map(np.uint64, range(7))
-_8, _12, _18, _24, _32 = map(np.uint64, (8, 12, 18, 24, 32))
+_8, _12, _16, _18, _24, _32 = map(np.uint64, (8, 12, 16, 18, 24, 32))
 _LOW = np.uint64(0x3F)  # what a byte after the first holds
 _THREE, _FOUR = np.uint64(0xE0), np.uint64(0xF0)  # from here on a first byte has so many
 
@@ -49,9 +58,8 @@ def _whole(data: npt.NDArray[np.uint8], at: int, n: int) -> tuple[int, np.uint64
     three = np.uint64(within(data, at, 0xE0, 16)) | four  # or more
     leads = np.uint64(within(data, at, 0xC2, 30)) | three
     following = inner(data, at)
-    wrong = beyond_ascii(data, at) & ~(leads | following) | following ^ (
-        leads << _ONE | three << _2 | four << _3
-    )
+    expected = leads << _ONE | three << _2 | four << _3
+    wrong = beyond_ascii(data, at) & ~(leads | following) | following ^ expected
     wrong |= _too_far(data, at)
     n = min(n, first_one(wrong))
     if n == 0:
@@ -80,21 +88,30 @@ def inner(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def to_their_ends(leads: np.uint64, inner: np.uint64) -> np.uint64:
-    """Return the bits of all bytes of the characters that `leads` begin."""
+def to_their_ends(leads: np.uint64, following: np.uint64) -> np.uint64:
+    """Return the bits of whole characters, given those of their first bytes and all `inner`."""
     for _ in range(3):
-        leads |= leads << _ONE & inner
+        leads |= leads << _ONE & following
     return leads
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def long_point(data: npt.NDArray[np.uint8], at: int) -> np.int64:
-    """Return the code point that begins at `data[at]`, of two bytes or more.
+def has_longer(data: npt.NDArray[np.uint8], at: int) -> bool:
+    """Say whether some of 64 bytes begin a character of three bytes or four."""
+    return bool(within(data, at, 0xE0, 0x20) != _NONE)
 
-    It must be whole and valid; four bytes are read.
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def long_point(data: npt.NDArray[np.uint8], at: int, longer: bool) -> np.int64:
+    """Return the code point that begins at `data[at]`, of two bytes, or more where `longer`.
+
+    It must be whole and valid; four bytes are read. Of two it is a third of the work: with
+    `longer` the same for a block, most scripts with spaces between their words are spared it.
     """
     four = four_bytes(data, at)
     lead = four >> _24
+    if not longer:
+        return np.int64((lead & _LOW) << _6 | four >> _16 & _LOW)
     width = _2 + np.uint64(lead >= _THREE) + np.uint64(lead >= _FOUR)
     bits = four >> (_32 - _8 * width)
     point = bits & _LOW | bits >> _2 & _LOW << _6

@@ -19,7 +19,16 @@ from numba import njit
 from tamis.kernels.blocks import blank, copy_lower, first_one, within, wordlike
 from tamis.kernels.characters import code_point
 from tamis.kernels.spans import BETWEEN, MARKS, WORD, Room, put, put_words
-from tamis.kernels.utf8 import FEW, bytes_of, inner, long_point, put_long, to_their_ends, whole
+from tamis.kernels.utf8 import (
+    FEW,
+    bytes_of,
+    has_longer,
+    inner,
+    long_point,
+    put_long,
+    to_their_ends,
+    whole,
+)
 
 __all__ = ["split", "word_table"]
 
@@ -125,8 +134,9 @@ def split(
         n, leads = whole(data, i, stop)
         if n:
             copy_lower(data, i, room.text, length)
-            word, space = wordlike(data, i), blank(data, i) | within(data, i, 0x1C, 4)
-            if leads:  # \x1c to \x1f are \s
+            word = wordlike(data, i)
+            space = blank(data, i) | within(data, i, 0x1C, 4)  # \x1c to \x1f are \s
+            if leads:
                 n, word, space = _with_long(data, i, n, leads, word, space, table, room, length)
         if n:
             rest, going_on = ~(word | space), inner(data, i)
@@ -168,10 +178,11 @@ def _with_long(
 
     Fewer bytes come back where a capital follows whose lower case depends on what is around it.
     """
+    longer = has_longer(data, at)
     while leads:
         first, one = first_one(leads), leads & ~(leads - _ONE)
         leads ^= one
-        point = long_point(data, at + first)
+        point = long_point(data, at + first, longer)
         entry = table[np.uint64(point)]
         lower = entry & _POINT
         if lower != point:

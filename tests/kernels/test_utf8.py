@@ -64,12 +64,19 @@ def test_nothing_is_read_beyond_the_data():
     assert utf8.whole(data[: BLOCK + 4], 0, BLOCK)[0] == BLOCK
 
 
+@pytest.mark.parametrize(("text", "longer"), [("aéß", False), ("é漢", True), ("a😀", True)])
+def test_long_characters_are_of_two_bytes_or_longer(text, longer):
+    assert utf8.has_longer(np.frombuffer(text.encode() + AFTER, np.uint8), 0) is longer
+
+
 def test_every_character_is_read_and_written_as_python_does():
     text = np.zeros(4, np.uint8)
     for character in EVERY[::7] + EVERY[: 1 << 12] + [chr(0xFFFF), chr(0x10000), EVERY[-1]]:
         content = character.encode()
         data = np.frombuffer(content + b"\xff" * 3, np.uint8)
-        assert utf8.long_point(data, 0) == ord(character)
+        assert utf8.long_point(data, 0, True) == ord(character)
+        if len(content) == 2:
+            assert utf8.long_point(data, 0, False) == ord(character)
         assert utf8.bytes_of(ord(character)) == len(content)
         end = utf8.put_long(ord(character), text, 0)
         assert text[:end].tobytes() == content
