@@ -11,8 +11,10 @@ random vectors.
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +36,11 @@ from tamis.selectors.pickers import top_k
 
 ROUNDS = 5
 DECODER = Path(tamis.__file__).parent / "models" / "bundled" / "lm"
+LETTERS = {
+    "Latin": ascii_lowercase,
+    "Cyrillic": "абцдефгхийклмнопярстужвьыз",
+    "Han": "的一是了我不人在他有这个上们来到时大地为子中你说生国",
+}
 _ODD, _ONES = np.uint64(0x9E3779B97F4A7C15), ~np.uint64(0)
 
 
@@ -93,9 +100,11 @@ def _print(page: Path | None) -> None:
             f"| {line.kernel} | {line.must} | {_shown(line.least, line.unit)} | "
             f"{_shown(line.reached, line.unit)} | {share:.0%} |"
         )
-    print("\n".join(lines))
+    scripts = list(of_scripts())
+    print("\n".join((*lines, "", *scripts)))
     if page:
         _write(page, lines)
+        _write(page, scripts)
 
 
 def _shown(nanoseconds: float, unit: str) -> str:
@@ -106,7 +115,7 @@ def _shown(nanoseconds: float, unit: str) -> str:
 
 def _write(page: Path, lines: list[str]) -> None:
     """Put the table in the place of the one that is there."""
-    before, _, rest = page.read_text().partition("| kernel |")
+    before, _, rest = page.read_text().partition(lines[0])
     after = rest.partition("\n\n")[2]
     page.write_text(before + "\n".join(lines) + "\n\n" + after)
 
@@ -255,6 +264,30 @@ def of_texts(machine: Machine) -> Iterator[Line]:
         machine.argsorted + 2 * _least(lambda: np.log(np.abs(scores))) / len(ids),
         _least(lambda: top_k(scores + gumbels(ids, 0), ids, len(ids) // 10)) / len(ids),
     )  # fmt: skip
+
+
+def of_scripts() -> Iterator[str]:
+    """Yield the lines of a table: what reads texts, on the same rows in other letters."""
+    texts = formats.fields(next(tables())).text.to_pylist()
+    table, permutations = character_table(), minhash.permutations(96)
+    yield "| letters | bytes each | DSIR: count | clean: count | MinHash: sign | key of a text |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for script, letters in LETTERS.items():
+        small = str.maketrans(ascii_lowercase, letters)
+        capital = str.maketrans(ascii_uppercase, letters.upper())
+        said = pa.array([text.translate(small | capital) for text in texts], pa.large_string())
+        offsets, data = formats.buffers(said)
+        found = [
+            _least(work) / int(offsets[-1] - offsets[0])
+            for work in (
+                partial(ngrams.bucket_counts, offsets, data, orders=2, buckets=10_000),
+                partial(textstats.text_counts, offsets, data, np.ones(32, bool), 3),
+                partial(minhash.signatures, offsets, data, table, 5, permutations),
+                partial(minhash.text_keys, offsets, data, table),
+            )
+        ]
+        told = " | ".join(f"{nanoseconds:.1f} ns a byte" for nanoseconds in found)
+        yield f"| {script} | {len(letters[0].encode())} | {told} |"
 
 
 def of_vectors(machine: Machine) -> Iterator[Line]:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from tamis.data.files import home
 from tamis.data.ids import id_array
-from tamis.data.parts import GoneError, Parts, raw_ids
+from tamis.data.parts import GoneError, Parts, is_small, raw_ids
 from tamis.data.places import Ids, Places, first_of_each
 from tamis.data.progress import progress_bar
 from tamis.errors import CatalogError
@@ -98,7 +98,7 @@ class Shelf:
     def missing(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Return, for each id, whether the shelf has no value for it."""
         self._refresh()
-        return self._places.find(ids) < 0
+        return self._find(ids) < 0
 
     def put(self, ids: Ids, values: Values) -> None:
         """Write the values of `ids` as a part; an id that is there already keeps its value.
@@ -264,14 +264,21 @@ class Shelf:
     def _forget(self) -> None:
         self._kind: pa.DataType | None = None
         self._parts: list[_Part] = []
-        self._places = Places()
+        self._settled = 0  # of them, from the first on, are too large to be merged
+        self._places, self._recent = Places(), Places()  # of those, and of the others
+
+    def _forget_recent(self) -> None:
+        """Forget what a merge may have moved, and no more: merges are as many as rows are."""
+        del self._parts[self._settled :]
+        self._recent = Places()
 
     def _refresh(self) -> None:
         """Bring the index up to the parts that are in the folder now."""
         paths = self._files.paths()
         known = [part.path for part in self._parts]
         if paths[: len(known)] != known:
-            self._forget()
+            same = self._settled and paths[: self._settled] == known[: self._settled]
+            self._forget_recent() if same else self._forget()
             return self._refresh()
         try:
             for path in paths[len(known) :]:
@@ -280,6 +287,12 @@ class Shelf:
             self._forget()
             return self._refresh()
 
+    def _find(self, ids: Ids) -> npt.NDArray[np.int64]:
+        places = self._places.find(ids)
+        left = np.flatnonzero(places < 0)
+        places[left] = self._recent.find(ids[left])
+        return places
+
     def _add(self, path: Path) -> None:
         """Note where the rows of a part lie, a row group at a time."""
         with self._files.opened(path) as file:
@@ -287,12 +300,15 @@ class Shelf:
             self._kind = self._kind or kind
             if kind != self._kind:
                 raise pa.ArrowInvalid(f"holds {kind}, the parts before it {self._kind}")
+            settled = self._settled == len(self._parts) and not is_small(path)
+            places = self._places if settled else self._recent
             starts = [0]
             for group in range(file.num_row_groups):
                 ids = raw_ids(file.read_row_group(group, columns=["id"])["id"])
                 place = (len(self._parts) << 32) + starts[-1]
-                self._places.add(ids, np.arange(place, place + len(ids)))
+                places.add(ids, np.arange(place, place + len(ids)))
                 starts.append(starts[-1] + len(ids))
+        self._settled += settled
         self._parts.append(_Part(path, np.array(starts)))
 
     # Reading
@@ -300,7 +316,7 @@ class Shelf:
     def _when_whole(self, ids: Ids, read: "Callable[[npt.NDArray[np.int64]], Any]") -> Any:  # noqa: ANN401 - whatever `read` returns
         while True:
             self._refresh()
-            places = self._places.find(ids)
+            places = self._find(ids)
             lacking = int((places < 0).sum())
             if lacking:
                 raise CatalogError(

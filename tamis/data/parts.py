@@ -20,7 +20,7 @@ from tamis.data.files import written_aside
 from tamis.data.places import Ids, first_of_each
 from tamis.errors import CatalogError
 
-__all__ = ["GoneError", "Parts", "raw_ids"]
+__all__ = ["GoneError", "Parts", "is_small", "raw_ids"]
 
 ROW_GROUP_BYTES = 4 << 20  # what must be read to reach one value
 SMALL_BYTES = 16 << 20  # a part below this may be merged with its neighbours
@@ -131,6 +131,11 @@ def raw_ids(column: pa.ChunkedArray) -> Ids:
     array = column.combine_chunks()
     raw = np.frombuffer(array.buffers()[1] or b"", "V16")
     return raw[array.offset : array.offset + len(array)]
+
+
+def is_small(path: Path) -> bool:
+    """Return whether a part may be merged with its neighbours; larger ones stay as they are."""
+    return _size(path) < SMALL_BYTES
 
 
 def _neighbours(sizes: Mapping[Path, int]) -> Iterator[list[Path]]:

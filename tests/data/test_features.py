@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tamis.data import parts as files
 from tamis.data.features import FeatureStore
 from tamis.data.ids import id_array
+from tamis.data.places import Places
 from tamis.errors import CatalogError
 
 
@@ -192,6 +193,19 @@ def test_many_small_parts_become_few(shelf, monkeypatch):
     assert shelf.numbers(ids_of(range(23))).tolist() == list(range(23))
 
 
+def test_an_index_is_not_built_anew_at_each_merge(shelf, monkeypatch):
+    monkeypatch.setattr(files, "MANY_PARTS", 4)
+    monkeypatch.setattr(files, "SMALL_BYTES", 4_000)  # some 100 rows
+    noted = []
+    add = Places.add
+    monkeypatch.setattr(Places, "add", lambda *given: (noted.append(len(given[1])), add(*given)))
+    for first in range(0, 3_000, 20):
+        shelf.put(ids_of(range(first, first + 20)), np.arange(first, first + 20.0))
+    assert shelf.numbers(ids_of(range(3_000))).tolist() == list(range(3_000))
+    assert 10 < len(parts(shelf)) < 40  # each in its turn too large to be merged
+    assert sum(noted) < 6 * 3_000  # of 30 merges each would note half of them again
+
+
 def test_a_reader_follows_a_merge(shelf, tmp_path, monkeypatch):
     reader = FeatureStore(tmp_path).open("embedding", "numbers-1")
     for n in range(4):
@@ -315,9 +329,10 @@ NUMBERS = st.lists(st.integers(0, 40), max_size=8)
 class ShelfIsADict(RuleBasedStateMachine):
     """Whatever happens to a shelf, what it holds is what a dict would hold."""
 
-    @initialize(kind=st.sampled_from(sorted(KINDS)))
-    def start(self, kind):
+    @initialize(kind=st.sampled_from(sorted(KINDS)), small=st.sampled_from([16 << 20, 1300, 900]))
+    def start(self, kind, small):
         self.folder = TemporaryDirectory()
+        self.before, files.SMALL_BYTES = files.SMALL_BYTES, small  # larger parts are not merged
         self.kind, self.model = kind, {}
         self.shelves = [self.opened(), self.opened()]
 
@@ -378,6 +393,7 @@ class ShelfIsADict(RuleBasedStateMachine):
 
     def teardown(self):
         self.folder.cleanup()
+        files.SMALL_BYTES = self.before
 
 
 TestShelfIsADict = ShelfIsADict.TestCase
