@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tamis.kernels.blocks import BLOCK, beyond_ascii, first_one
+from tamis.kernels.blocks import first_one
+from tamis.kernels.utf8 import has_longer, long_point, whole
 
 __all__ = [
     "BROKEN",
     "IGNORED",
+    "INERT",
     "KIND_AT",
     "LETTER",
     "LOWER",
@@ -42,6 +44,7 @@ IGNORED = 5  # category Cf (soft hyphen, joiners): inside a word without ending 
 BROKEN = 6  # U+FFFD, control characters that are not space, non-characters, surrogates
 
 LOWER = np.uint32((1 << 21) - 1)  # bits 0-20 of an entry: the lower case
+INERT = np.uint32(1 << 21)  # of a character that normal form C leaves as it is beside any other
 KIND_AT = np.uint32(24)  # bits 24-26: the kind
 SCRIPT_AT = np.uint32(27)  # bits 27-31: the script of an alphabetic character, as its number
 
@@ -81,6 +84,13 @@ _WITHOUT_SPACES = ("Thai", "Lao", "Tibetan", "Myanmar", "Khmer", "Kana", "Han")
 _KIND_OF_CATEGORY = {"L": WORD, "N": WORD, "M": WORD, "S": SYMBOL, "Z": SPACE, "Cf": IGNORED,
                      "Cc": BROKEN, "Cs": BROKEN}  # fmt: skip
 _POINTS = 0x110000
+_INERT = (  # of some that are, it says no
+    (0, 0x2FF), (0x388, 0x482), (0x488, 0x52F),  # Latin, Greek, Cyrillic
+    (0x1E00, 0x1F70), (0x2002, 0x20CF),  # Latin (Vietnamese), Greek; punctuation
+    (0x212C, 0x2328), (0x232B, 0x2ADB),  # arrows, mathematics; boxes, symbols
+    (0x3000, 0x3029), (0x3030, 0x3098), (0x309B, 0x9FFF),  # kana, unified Han
+    (0xAC00, 0xD7A3), (0xFE30, 0xFFFF), (0x1F000, 0x1FFFF),  # Hangul; wide letters; emoji
+)  # fmt: skip
 
 
 @cache
@@ -90,9 +100,9 @@ def character_table() -> npt.NDArray[np.uint32]:
     Returns
     -------
     uint32 array of shape (0x110000,)
-        Bits 0-20 `LOWER`, from bit `KIND_AT` the kind, from bit `SCRIPT_AT` the number in
-        `SCRIPTS` of a letter's script. Lower case is one character for one ('İ' becomes 'i',
-        a final sigma a sigma).
+        Bits 0-20 `LOWER`, bit 21 `INERT`, from bit `KIND_AT` the kind, from bit `SCRIPT_AT` the
+        number in `SCRIPTS` of a letter's script. Lower case is one character for one ('İ'
+        becomes 'i', a final sigma a sigma).
 
     Notes
     -----
@@ -108,7 +118,10 @@ def character_table() -> npt.NDArray[np.uint32]:
             scripts[block] = letters[block] * np.uint32(number)
             if script in _WITHOUT_SPACES:
                 kinds[block][kinds[block] == WORD] = LETTER
-    return np.asarray(_lower_case() | kinds << KIND_AT | scripts << SCRIPT_AT, np.uint32)
+    entries = _lower_case() | kinds << KIND_AT | scripts << SCRIPT_AT
+    for first, last in _INERT:
+        entries[first : last + 1] |= INERT
+    return np.asarray(entries, np.uint32)
 
 
 def _categories() -> npt.NDArray[np.str_]:
@@ -181,49 +194,40 @@ def character(
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def may_not_be_nfc(
-    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], table: npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.bool_]:
     """Return for each text whether it may change under Unicode's normal form C.
 
     False is certain: the text has only characters that stay as they are beside any other
-    (those of `_is_inert`: Latin, Cyrillic, unified Han, Hangul syllables, most symbols).
+    (`_INERT`: Latin, Cyrillic, unified Han, Hangul syllables, most symbols).
 
     >>> text = "é e\u0301".encode()
-    >>> may_not_be_nfc(np.array([0, 2, len(text)]), np.frombuffer(text, np.uint8)).tolist()
+    >>> data = np.frombuffer(text, np.uint8)
+    >>> may_not_be_nfc(np.array([0, 2, len(text)]), data, character_table()).tolist()
     [False, True]
     """
     answer = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(answer)):
-        i, stop = offsets[row], offsets[row + 1]
-        while i < stop:
-            if data[i] < 0x80:
-                i += (
-                    min(first_one(beyond_ascii(data, i)), stop - i) if i + BLOCK <= len(data) else 1
-                )
-                continue
-            point, width = code_point(data, i, stop)
-            i += width
-            if not _is_inert(point):
-                answer[row] = True
-                break
+        i, stop, inert = offsets[row], offsets[row + 1], INERT
+        while i < stop and inert:
+            n, leads = whole(data, i, stop)
+            if leads:
+                inert &= _all_inert(data, i, leads, table)
+            elif n == 0:
+                entry, n = character(data, i, stop, table)
+                inert &= entry
+            i += n
+        answer[row] = not inert
     return answer
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _is_inert(point: int) -> bool:
-    """Say whether a character stays as it is beside any other; of some that do, it says no."""
-    return (
-        point < 0x300
-        or 0x388 <= point < 0x483  # Greek, Cyrillic
-        or 0x488 <= point < 0x530
-        or 0x1E00 <= point < 0x1F71  # Latin (Vietnamese), Greek
-        or 0x2002 <= point < 0x20D0
-        or 0x212C <= point < 0x2329  # arrows, mathematics
-        or 0x232B <= point < 0x2ADC  # boxes, symbols
-        or 0x3000 <= point < 0x302A
-        or 0x3030 <= point < 0x3099  # kana
-        or 0x309B <= point < 0xA000  # kana, unified Han
-        or 0xAC00 <= point < 0xD7A4  # Hangul
-        or 0xFE30 <= point < 0x10000  # full and half width
-        or 0x1F000 <= point < 0x20000  # emoji
-    )
+def _all_inert(
+    data: npt.NDArray[np.uint8], at: int, leads: np.uint64, table: npt.NDArray[np.uint32]
+) -> np.uint32:
+    """Return `INERT` if all the long characters that begin at `leads` are; else 0."""
+    inert, longer = INERT, has_longer(data, at)
+    while leads:
+        inert &= table[np.uint64(long_point(data, at + first_one(leads), longer))]
+        leads &= leads - np.uint64(1)
+    return inert

@@ -411,7 +411,7 @@ class _Read(_Part):
 
 def _normal_form(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     """Return texts in Unicode's normal form C; few need anything done."""
-    changes = pa.array(may_not_be_nfc(*formats.buffers(texts)))
+    changes = pa.array(may_not_be_nfc(*formats.buffers(texts), character_table()))
     if not changes.true_count:
         return texts
     composed = pc.utf8_normalize(texts.filter(changes), form="NFC")
