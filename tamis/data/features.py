@@ -277,8 +277,10 @@ class Shelf:
         paths = self._files.paths()
         known = [part.path for part in self._parts]
         if paths[: len(known)] != known:
-            same = self._settled and paths[: self._settled] == known[: self._settled]
-            self._forget_recent() if same else self._forget()
+            if self._settled and paths[: self._settled] == known[: self._settled]:
+                self._forget_recent()
+            else:
+                self._forget()
             return self._refresh()
         try:
             for path in paths[len(known) :]:
