@@ -91,6 +91,16 @@ def test_what_is_measured_again_takes_the_place_of_what_was(page):
     assert "3 minutes in all" in said
 
 
+def test_what_was_written_by_hand_of_another_machine_stays(page):
+    keep("knn", [row(what="first")], minutes=1)
+    said = told(page, "knn")
+    by_hand = "\n## On another machine\n\nIt was twice as fast.\n"
+    page.write_text(said + by_hand)
+    assert told(page, "knn") == said + by_hand
+    keep("knn", [row(what="second")], minutes=1)
+    assert told(page, "knn") == said.replace("| first |", "| second |") + by_hand
+
+
 def test_the_page_says_on_which_machine_and_has_its_picture(page):
     keep("knn", [row(note="a|b"), row(theirs=[], error="gone")], minutes=1)
     said = told(page, "knn")
