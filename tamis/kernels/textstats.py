@@ -216,7 +216,7 @@ def _count_characters(
     while i < stop:
         n, leads = whole(data, i, stop)
         if n:
-            n = _count_block(data, i, n, leads, before, asked, row)
+            n = _count_block(data, i, n, before, asked, row)
         if n:
             _count_long(data, i, leads & only_first(n), start, stop, table, asked, row)
             i += n
@@ -247,9 +247,7 @@ def _count_characters(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count_block(
-    data: Texts, at: int, n: int, leads: np.uint64, before: int, asked: Flags, row: Row
-) -> int:
+def _count_block(data: Texts, at: int, n: int, before: int, asked: Flags, row: Row) -> int:
     """Count the characters in `n` bytes, and what those of ASCII are, at once; return how many.
 
     Fewer, or none, where two dots or two ticks stand together, which may be three.
