@@ -79,7 +79,7 @@ class Shelf:
     Values are numbers, strings, vectors of one length or lists, never null: NaN, '' and
     [] can say that there is none.
 
-    Ids take 24 bytes a row, in files where they are many; values stay in theirs. An object is
+    Ids take up to 28 bytes a row, in files where they are many; values stay in theirs. An object is
     for one thread; open as many as are wanted.
     """
 

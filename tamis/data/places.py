@@ -1,4 +1,8 @@
-"""Where each example id lies: an index of 24 bytes an id, in files where it is large."""
+"""Where each example id lies: an index of up to 28 bytes an id, in files where it is large.
+
+Before it is searched, a bit tells of an id that is not there: an index that is larger than
+memory would else be read anew for every few thousand ids that are looked for in vain.
+"""
 
 from typing import Any, NamedTuple, Self
 
@@ -6,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tamis.data.scratch import roomy
+from tamis.kernels.ordering import blocks
 
 __all__ = ["Ids", "Places", "first_of_each"]
 
 Ids = npt.NDArray[np.void]
+
+_BITS = 16  # for each id, at least: of those that are not there one in so many is searched for
+_FEWEST_BYTES = 2**13
 
 
 class Places:
@@ -26,6 +34,8 @@ class Places:
 
     def __init__(self) -> None:
         self._segments: list[_Segment] = []
+        self._count = 0
+        self._bits = roomy((_FEWEST_BYTES,), np.uint8)
 
     def add(self, ids: Ids, places: npt.NDArray[np.int64]) -> None:
         """Note where some more ids lie."""
@@ -36,6 +46,13 @@ class Places:
             if len(before.keys) > 2 * len(last.keys):
                 break
             self._segments[-2:] = [before.joined(last)]
+        self._count += len(ids)
+        if self._count * _BITS <= 8 * len(self._bits):
+            self._mark(_keys(ids)[0])
+            return
+        self._bits = roomy(((1 << (self._count * _BITS - 1).bit_length()) // 8,), np.uint8)
+        for segment in self._segments:
+            self._mark(segment.keys)
 
     def find(self, ids: Ids) -> npt.NDArray[np.int64]:
         """Return the place of each id; -1 where it has none."""
@@ -43,12 +60,26 @@ class Places:
         order = np.argsort(keys)  # a sorted search stays in cache
         keys, tails = keys[order], tails[order]
         found = np.full(len(ids), -1, np.int64)
+        byte, bit = self._place_of(keys)
+        left = np.flatnonzero(self._bits[byte] & bit)
         for segment in self._segments:
-            left = np.flatnonzero(found < 0)
             found[left] = segment.find(keys[left], tails[left])
+            left = left[found[left] < 0]
         places = np.empty_like(found)
         places[order] = found
         return places
+
+    def _mark(self, keys: npt.NDArray[np.uint64]) -> None:
+        for rows in blocks(len(keys)):
+            byte, bit = self._place_of(keys[rows])
+            np.bitwise_or.at(self._bits, byte, bit)
+
+    def _place_of(
+        self, keys: npt.NDArray[np.uint64]
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+        """Return where the bit of each key is: those of sorted keys are side by side."""
+        first = keys >> np.uint64(64 - (8 * len(self._bits) - 1).bit_length())
+        return first >> np.uint64(3), np.uint8(1) << (first & np.uint64(7)).astype(np.uint8)
 
 
 def first_of_each(ids: Ids) -> npt.NDArray[np.bool_]:

@@ -49,6 +49,26 @@ def test_an_id_is_moved_as_often_as_the_index_doubles():
     assert len(index._segments) < 12
 
 
+@pytest.mark.parametrize("parts", [1, 40])
+def test_few_ids_that_are_not_there_are_searched_for(parts, monkeypatch):
+    searched = []
+    find = places._Segment.find
+
+    def counted(segment, keys, tails):
+        searched.append(len(keys))
+        return find(segment, keys, tails)
+
+    monkeypatch.setattr(places._Segment, "find", counted)
+    ids = np.frombuffer(np.random.default_rng(0).bytes(16 * 40_000), "V16")
+    index = Places()
+    for some in np.array_split(np.arange(20_000), parts):
+        index.add(ids[some], some)
+    assert index.find(ids[:20_000]).tolist() == list(range(20_000))
+    searched.clear()
+    assert (index.find(ids[20_000:]) == -1).all()
+    assert sum(searched) < 20_000 / 8 * len(index._segments)
+
+
 def test_first_of_each_is_the_first():
     assert first_of_each(ids_of([5, 3, 5, 5, 3, 9])).tolist() == [
         True, True, False, False, False, True,
