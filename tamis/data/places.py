@@ -1,7 +1,7 @@
 """Where each example id lies: an index of up to 28 bytes an id, in files where it is large.
 
-Before it is searched, a bit tells of an id that is not there: an index that is larger than
-memory would else be read anew for every few thousand ids that are looked for in vain.
+Before it is searched, a bit tells of an id that is not there: most that are asked for are new,
+and the search for a few thousand touches every page of an index.
 """
 
 from typing import Any, NamedTuple, Self
