@@ -34,7 +34,6 @@ class Places:
 
     def __init__(self) -> None:
         self._segments: list[_Segment] = []
-        self._count = 0
         self._bits = roomy((_FEWEST_BYTES,), np.uint8)
 
     def add(self, ids: Ids, places: npt.NDArray[np.int64]) -> None:
@@ -46,11 +45,11 @@ class Places:
             if len(before.keys) > 2 * len(last.keys):
                 break
             self._segments[-2:] = [before.joined(last)]
-        self._count += len(ids)
-        if self._count * _BITS <= 8 * len(self._bits):
+        bits = _BITS * sum(len(segment.keys) for segment in self._segments)
+        if bits <= 8 * len(self._bits):
             self._mark(_keys(ids)[0])
             return
-        self._bits = roomy(((1 << (self._count * _BITS - 1).bit_length()) // 8,), np.uint8)
+        self._bits = roomy(((1 << (bits - 1).bit_length()) // 8,), np.uint8)
         for segment in self._segments:
             self._mark(segment.keys)
 
