@@ -33,6 +33,8 @@ from tamis.errors import CatalogError
 
 __all__ = ["FeatureStore", "Shelf", "Values"]
 
+_IDS_AT_ONCE = 1 << 18  # of a part: each batch of them is a segment of the index to merge
+
 Values: TypeAlias = (
     npt.NDArray[Any] | pa.Array | Sequence[str] | Sequence[float] | Sequence[Sequence[float]]
 )
@@ -249,7 +251,8 @@ class Shelf:
         for path in self._files.paths():
             with suppress(GoneError):
                 table = self._files.whole(path)
-                gone = unwanted(raw_ids(table["id"]), table["value"].combine_chunks())
+                ids, values = (table[name].combine_chunks() for name in ("id", "value"))
+                gone = unwanted(raw_ids(ids), values)
                 if not gone.any():
                     continue
                 if not gone.all():
@@ -296,7 +299,7 @@ class Shelf:
         return places
 
     def _add(self, path: Path) -> None:
-        """Note where the rows of a part lie, a row group at a time."""
+        """Note where the rows of a part lie, some ids at a time."""
         with self._files.opened(path) as file:
             kind = file.schema_arrow.field("value").type
             self._kind = self._kind or kind
@@ -304,14 +307,14 @@ class Shelf:
                 raise pa.ArrowInvalid(f"holds {kind}, the parts before it {self._kind}")
             settled = self._settled == len(self._parts) and not is_small(path)
             places = self._places if settled else self._recent
-            starts = [0]
-            for group in range(file.num_row_groups):
-                ids = raw_ids(file.read_row_group(group, columns=["id"])["id"])
-                place = (len(self._parts) << 32) + starts[-1]
-                places.add(ids, np.arange(place, place + len(ids)))
-                starts.append(starts[-1] + len(ids))
+            groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            starts = np.cumsum([0, *groups])
+            place = len(self._parts) << 32
+            for batch in file.iter_batches(_IDS_AT_ONCE, columns=["id"]):
+                places.add(raw_ids(batch["id"]), np.arange(place, place + len(batch)))
+                place += len(batch)
         self._settled += settled
-        self._parts.append(_Part(path, np.array(starts)))
+        self._parts.append(_Part(path, starts))
 
     # Reading
 
@@ -363,9 +366,9 @@ class Shelf:
             with self._files.opened(part.path) as file:
                 for of_group in _runs(np.arange(len(rows)), groups):
                     group = int(groups[of_group[0]])
-                    values = file.read_row_group(group, columns=["value"])["value"]
+                    table = file.read_row_group(group, columns=["value"], use_threads=False)
                     take = pa.array(rows[of_group] - part.starts[group])
-                    yield of_part[of_group], values.combine_chunks().take(take)
+                    yield of_part[of_group], table["value"].combine_chunks().take(take)
 
 
 class _Part(NamedTuple):

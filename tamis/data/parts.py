@@ -22,7 +22,7 @@ from tamis.errors import CatalogError
 
 __all__ = ["GoneError", "Parts", "is_small", "raw_ids"]
 
-ROW_GROUP_BYTES = 4 << 20  # what must be read to reach one value
+ROW_GROUP_BYTES = 256 << 10  # what must be read to reach one value, which costs 0.2 ms at least
 SMALL_BYTES = 16 << 20  # a part below this may be merged with its neighbours
 MANY_PARTS = 32  # small parts that a shelf may have before it merges them
 MERGED_BYTES = 256 << 20  # what a merge may hold in memory
@@ -97,7 +97,7 @@ class Parts:
         with suppress(GoneError):  # another process is merging them
             for group in _neighbours(sizes):
                 table = pa.concat_tables(self.whole(path) for path in group)
-                first = np.flatnonzero(first_of_each(raw_ids(table["id"])))
+                first = np.flatnonzero(first_of_each(raw_ids(table["id"].combine_chunks())))
                 self.write(table.take(pa.array(first)), int(group[0].name.split("-")[1]))
                 for path in group:
                     path.unlink(missing_ok=True)
@@ -126,9 +126,8 @@ class Parts:
                     path.unlink()
 
 
-def raw_ids(column: pa.ChunkedArray) -> Ids:
-    """Return a fixed_size_binary(16) column as V16."""
-    array = column.combine_chunks()
+def raw_ids(array: pa.FixedSizeBinaryArray) -> Ids:
+    """Return a fixed_size_binary(16) array as V16, without a copy."""
     raw = np.frombuffer(array.buffers()[1] or b"", "V16")
     return raw[array.offset : array.offset + len(array)]
 

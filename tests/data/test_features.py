@@ -9,11 +9,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tamis.data import features
 from tamis.data import parts as files
 from tamis.data.features import FeatureStore
 from tamis.data.ids import id_array
@@ -67,12 +69,21 @@ def test_numbers_are_arrays(shelf, tmp_path):
 
 def test_values_of_many_row_groups_and_parts_keep_their_order(shelf, monkeypatch):
     monkeypatch.setattr(files, "ROW_GROUP_BYTES", 200)  # about seven rows of 28 bytes
+    monkeypatch.setattr(features, "_IDS_AT_ONCE", 5)  # which end within row groups
     for start in range(0, 100, 40):
         rows = np.arange(start, min(start + 40, 100))
         shelf.put(ids_of(rows), np.stack([rows, -rows, rows * 0], axis=1).astype(np.float32))
     order = np.random.default_rng(0).permutation(100)
     assert shelf.numbers(ids_of(order))[:, 0].tolist() == order.tolist()
     assert shelf.get(ids_of(order)).to_pylist() == [[n, -n, 0] for n in order]
+
+
+def test_one_value_is_read_with_a_quarter_of_a_megabyte_around_it(shelf):
+    shelf.put(ids_of(range(40_000)), np.zeros((40_000, 2)))
+    with pq.ParquetFile(*parts(shelf)) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    assert sum(group.num_rows for group in groups) == 40_000
+    assert max(group.total_byte_size for group in groups) < 300_000
 
 
 def test_the_first_value_of_an_id_is_kept(shelf):
@@ -275,6 +286,7 @@ def test_what_a_killed_run_left_half_written_is_swept_when_it_is_old(shelf):
 FILLER = """
 import sys, time, numpy as np
 from pathlib import Path
+from tamis.data import features
 from tamis.data import parts as files
 from tamis.data.features import FeatureStore
 files.MANY_PARTS = 3
