@@ -1,23 +1,25 @@
 """Where each example id lies: an index of up to 28 bytes an id, in files where it is large.
 
-Before it is searched, a bit tells of an id that is not there: most that are asked for are new,
-and the search for a few thousand touches every page of an index.
+Before it is searched, two bits tell of an id that is not there: most that are asked for are new,
+and each that is searched for touches a page of its own.
 """
 
-from typing import Any, NamedTuple, Self
+from functools import partial
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tamis.data.scratch import roomy
-from tamis.kernels.ordering import blocks
+from tamis.kernels.index import has, mark, merge
 
 __all__ = ["Ids", "Places", "first_of_each"]
 
 Ids = npt.NDArray[np.void]
 
-_BITS = 16  # for each id, at least: of those that are not there one in so many is searched for
+_BITS = 16  # for each id, at least: of those that are not there one in seventy is searched for
 _FEWEST_BYTES = 2**13
+_roomy = partial(roomy, leaping=True)
 
 
 class Places:
@@ -34,11 +36,12 @@ class Places:
 
     def __init__(self) -> None:
         self._segments: list[_Segment] = []
-        self._bits = roomy((_FEWEST_BYTES,), np.uint8)
+        self._bits = _roomy((_FEWEST_BYTES,), np.uint8)
 
     def add(self, ids: Ids, places: npt.NDArray[np.int64]) -> None:
         """Note where some more ids lie."""
-        self._segments.append(_Segment.of(ids, places))
+        new = _Segment.of(ids, places)
+        self._segments.append(new)
         # Each segment is over twice as long as the next: few of them, and each id moved rarely.
         while len(self._segments) > 1:
             before, last = self._segments[-2:]
@@ -47,11 +50,11 @@ class Places:
             self._segments[-2:] = [before.joined(last)]
         bits = _BITS * sum(len(segment.keys) for segment in self._segments)
         if bits <= 8 * len(self._bits):
-            self._mark(_keys(ids)[0])
+            mark(self._bits, new.keys, new.tails)
             return
-        self._bits = roomy(((1 << (bits - 1).bit_length()) // 8,), np.uint8)
+        self._bits = _roomy(((1 << (bits - 1).bit_length()) // 8,), np.uint8)
         for segment in self._segments:
-            self._mark(segment.keys)
+            mark(self._bits, segment.keys, segment.tails)
 
     def find(self, ids: Ids) -> npt.NDArray[np.int64]:
         """Return the place of each id; -1 where it has none."""
@@ -59,26 +62,13 @@ class Places:
         order = np.argsort(keys)  # a sorted search stays in cache
         keys, tails = keys[order], tails[order]
         found = np.full(len(ids), -1, np.int64)
-        byte, bit = self._place_of(keys)
-        left = np.flatnonzero(self._bits[byte] & bit)
+        left = np.flatnonzero(has(self._bits, keys, tails))
         for segment in self._segments:
             found[left] = segment.find(keys[left], tails[left])
             left = left[found[left] < 0]
         places = np.empty_like(found)
         places[order] = found
         return places
-
-    def _mark(self, keys: npt.NDArray[np.uint64]) -> None:
-        for rows in blocks(len(keys)):
-            byte, bit = self._place_of(keys[rows])
-            np.bitwise_or.at(self._bits, byte, bit)
-
-    def _place_of(
-        self, keys: npt.NDArray[np.uint64]
-    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
-        """Return where the bit of each key is: those of sorted keys are side by side."""
-        first = keys >> np.uint64(64 - (8 * len(self._bits) - 1).bit_length())
-        return first >> np.uint64(3), np.uint8(1) << (first & np.uint64(7)).astype(np.uint8)
 
 
 def first_of_each(ids: Ids) -> npt.NDArray[np.bool_]:
@@ -91,25 +81,28 @@ def first_of_each(ids: Ids) -> npt.NDArray[np.bool_]:
 class _Segment(NamedTuple):
     """Ids sorted by key; of equal ids the one that was put first comes first.
 
-    Key and tail of an id are 64 bits each, and no two ids share both.
+    Key and tail of an id are 64 bits each, and no two ids share both. Tail and place lie side
+    by side: who wants one wants the other.
     """
 
     keys: npt.NDArray[np.uint64]
-    tails: npt.NDArray[np.uint64]
-    places: npt.NDArray[np.int64]
+    rest: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, ids: Ids, places: npt.NDArray[np.int64]) -> Self:
         keys, tails = _keys(ids)
         order = np.argsort(keys, kind="stable")
-        return cls(keys[order], tails[order], places[order])
+        return cls(keys[order], np.stack([tails.view(np.int64), places], axis=1)[order])
+
+    @property
+    def tails(self) -> npt.NDArray[np.uint64]:
+        return self.rest[:, 0].view(np.uint64)
 
     def joined(self, later: Self) -> Self:
         n = len(self.keys) + len(later.keys)
-        at = np.searchsorted(self.keys, later.keys, side="right") + np.arange(len(later.keys))
-        rest = np.ones(n, bool)
-        rest[at] = False
-        return type(self)(*(_merged(pair, at, rest) for pair in zip(self, later, strict=True)))
+        merged = type(self)(_roomy((n,), np.uint64), _roomy((n, 2), np.int64))
+        merge(*self, *later, *merged)
+        return merged
 
     def find(
         self, keys: npt.NDArray[np.uint64], tails: npt.NDArray[np.uint64]
@@ -121,23 +114,12 @@ class _Segment(NamedTuple):
         while len(open_):  # more than once only where different ids share a key
             open_ = open_[at[open_] < len(self.keys)]
             open_ = open_[self.keys[at[open_]] == keys[open_]]
-            same = self.tails[at[open_]] == tails[open_]
-            found[open_[same]] = self.places[at[open_[same]]]
+            rest = self.rest[at[open_]]
+            same = rest[:, 0].view(np.uint64) == tails[open_]
+            found[open_[same]] = rest[same, 1]
             open_ = open_[~same]
             at[open_] += 1
         return found
-
-
-def _merged(
-    pair: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-    at: npt.NDArray[np.int64],
-    rest: npt.NDArray[np.bool_],
-) -> npt.NDArray[Any]:
-    """Return the second of two arrays at its places, and the first at the rest."""
-    first, second = pair
-    whole = roomy((len(rest),), first.dtype)
-    whole[rest], whole[at] = first, second
-    return whole
 
 
 def _keys(ids: Ids) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

@@ -54,7 +54,9 @@ def scratch(
         yield np.frombuffer(pages, np.uint8, size).view(dtype).reshape(shape)
 
 
-def roomy(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def roomy(
+    shape: tuple[int, ...], dtype: npt.DTypeLike, *, leaping: bool = False
+) -> npt.NDArray[Any]:
     """Return an array of zeros: in memory where it is small, else in a file, as in `scratch`.
 
     The file goes with the array. Objects are always in memory.
@@ -62,8 +64,8 @@ def roomy(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     kind = np.dtype(dtype)
     if kind.hasobject or math.prod(shape) * kind.itemsize <= _SMALL:
         return np.zeros(shape, kind)
-    with scratch(shape, kind) as array:  # what is mapped outlives its file's closing
-        return array
+    with scratch(shape, kind, leaping=leaping) as array:
+        return array  # what is mapped outlives its file's closing
 
 
 def roomy_texts(texts: npt.NDArray[np.object_]) -> pa.LargeStringArray:
