@@ -19,7 +19,7 @@ Ids = npt.NDArray[np.void]
 
 _BITS = 16  # for each id, at least: of those that are not there one in seventy is searched for
 _FEWEST_BYTES = 2**13
-_roomy = partial(roomy, leaping=True)
+_roomy = partial(roomy, leaping=True)  # ids are looked up all over it
 
 
 class Places:
