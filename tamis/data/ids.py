@@ -27,7 +27,7 @@ from datasets.table import MemoryMappedTable
 
 from tamis.data import formats
 from tamis.data.batches import map_batches
-from tamis.data.scratch import roomy
+from tamis.data.scratch import Filling, roomy
 from tamis.errors import DataError
 
 __all__ = ["batch_ids", "example_ids", "id_array", "id_texts", "ids_of"]
@@ -61,14 +61,14 @@ def example_ids(pool: Dataset) -> npt.NDArray[np.void]:
 
 def _computed(pool: Dataset, known: npt.NDArray[np.void] | None) -> npt.NDArray[np.void]:
     """Return the ids of a pool; `known` are those of the whole table that its rows are of."""
-    ids = roomy((len(pool),), "V16")
     if pool._indices is not None and known is not None:
+        ids = roomy((len(pool),), "V16")
         np.take(known, pool._indices.column(0).to_numpy(), out=ids, mode="clip")
     else:
-        start = 0
+        filling = Filling((len(pool),), "V16")
         for part in map_batches(pool, batch_ids, label="ids"):
-            ids[start : start + len(part)] = part
-            start += len(part)
+            filling.add(part)
+        ids = filling.whole()
     ids.setflags(write=False)
     return ids
 

@@ -4,9 +4,10 @@ import math
 import mmap
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from tamis.data.files import home
 from tamis.errors import DataError
 from tamis.kernels.ordering import blocks
 
-__all__ = ["roomy", "roomy_texts", "scratch"]
+__all__ = ["Filling", "roomy", "roomy_texts", "scratch"]
 
 _SMALL = 2**20
 
@@ -36,22 +37,8 @@ def scratch(
     DataError
         If there is no room for it on the disk, or the folder cannot be written.
     """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    folder = home() / "scratch"
-    with ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
-            _make_room(file.fileno(), size + 1)  # a file of no bytes cannot be mapped
-        except OSError as error:
-            raise DataError(
-                f"{folder}: no room for {size / 1e6:,.0f} MB ({error.strerror or error}); "
-                "free space, or set TAMIS_HOME to another place"
-            ) from error
-        pages = mmap.mmap(file.fileno(), size + 1)
-        if leaping and hasattr(mmap, "MADV_RANDOM"):
-            pages.madvise(mmap.MADV_RANDOM)
-        yield np.frombuffer(pages, np.uint8, size).view(dtype).reshape(shape)
+    with _file_of(_bytes_of(shape, dtype)) as file:
+        yield _mapped(file, shape, dtype, leaping)
 
 
 def roomy(
@@ -61,11 +48,58 @@ def roomy(
 
     The file goes with the array. Objects are always in memory.
     """
-    kind = np.dtype(dtype)
-    if kind.hasobject or math.prod(shape) * kind.itemsize <= _SMALL:
-        return np.zeros(shape, kind)
-    with scratch(shape, kind, leaping=leaping) as array:
+    if _is_small(shape, dtype):
+        return np.zeros(shape, dtype)
+    with scratch(shape, dtype, leaping=leaping) as array:
         return array  # what is mapped outlives its file's closing
+
+
+class Filling:
+    """An array that is filled from its beginning on, and lies where `roomy` would lay it.
+
+    A file is written as it is added to, and mapped when it is `whole`: to fill one through its
+    mapping is a fault for each page, and takes five times as long.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The first is how many rows there can be.
+    dtype : dtype
+
+    Examples
+    --------
+    >>> filling = Filling((3,), np.float64)
+    >>> for part in ([1, 2], [3]):
+    ...     filling.add(part)
+    >>> filling.whole().tolist()
+    [1.0, 2.0, 3.0]
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        self._shape, self._dtype, self._rows = shape, np.dtype(dtype), 0
+        self._array: npt.NDArray[Any] | None = None
+        if _is_small(shape, dtype):
+            self._array = np.zeros(shape, dtype)
+        else:
+            self._file = _file_of(_bytes_of(shape, dtype))
+            weakref.finalize(self, self._file.close)  # an error may come before it is whole
+
+    def add(self, rows: npt.ArrayLike) -> None:
+        """Write the next rows."""
+        part = np.ascontiguousarray(rows, self._dtype)
+        if self._array is not None:
+            self._array[self._rows : self._rows + len(part)] = part
+        else:
+            self._file.write(part.view(np.uint8).data)
+        self._rows += len(part)
+
+    def whole(self, *, leaping: bool = False) -> npt.NDArray[Any]:
+        """Return the rows that were added, to be read as in `scratch`; no more can be."""
+        if self._array is None:
+            with self._file as file:
+                file.flush()
+                self._array = _mapped(file, self._shape, self._dtype, leaping)
+        return self._array[: self._rows]
 
 
 def roomy_texts(texts: npt.NDArray[np.object_]) -> pa.LargeStringArray:
@@ -85,6 +119,42 @@ def roomy_texts(texts: npt.NDArray[np.object_]) -> pa.LargeStringArray:
     return pa.LargeStringArray.from_buffers(
         len(texts), pa.py_buffer(offsets), pa.py_buffer(content)
     )
+
+
+def _is_small(shape: tuple[int, ...], dtype: npt.DTypeLike) -> bool:
+    """Return whether an array is held in memory: a small one, or one of objects."""
+    return np.dtype(dtype).hasobject or _bytes_of(shape, dtype) <= _SMALL
+
+
+def _bytes_of(shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def _file_of(size: int) -> IO[bytes]:
+    """Open a file without a name, with room for so many bytes, and one that it can be mapped."""
+    folder = home() / "scratch"
+    with ExitStack() as if_refused:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = if_refused.enter_context(tempfile.TemporaryFile(dir=folder))
+            _make_room(file.fileno(), size + 1)  # a file of no bytes cannot be mapped
+        except OSError as error:
+            raise DataError(
+                f"{folder}: no room for {size / 1e6:,.0f} MB ({error.strerror or error}); "
+                "free space, or set TAMIS_HOME to another place"
+            ) from error
+        if_refused.pop_all()
+    return file
+
+
+def _mapped(
+    file: IO[bytes], shape: tuple[int, ...], dtype: npt.DTypeLike, leaping: bool
+) -> npt.NDArray[Any]:
+    size = _bytes_of(shape, dtype)
+    pages = mmap.mmap(file.fileno(), size + 1)
+    if leaping and hasattr(mmap, "MADV_RANDOM"):
+        pages.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(pages, np.uint8, size).view(dtype).reshape(shape)
 
 
 def _make_room(file: int, size: int) -> None:

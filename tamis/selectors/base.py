@@ -19,7 +19,7 @@ from tamis.data.batches import LocalEngine, map_batches, using
 from tamis.data.ids import example_ids
 from tamis.data.load import Source, load
 from tamis.data.progress import quiet
-from tamis.data.scratch import roomy
+from tamis.data.scratch import Filling
 from tamis.errors import BudgetError, DataError, SettingError, did_you_mean
 from tamis.selectors.pickers import top_k
 from tamis.selectors.selection import Selection, one_reason, say_kept
@@ -210,18 +210,16 @@ def _gathered(
     parts: Iterable[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float64]]], n: int
 ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float64]]:
     """Put signals and scores of batches into arrays of `n` rows, in files where they are large."""
-    whole: dict[str, npt.NDArray[Any]] = {}
-    scores = roomy((n,), np.float64)
-    start = 0
+    columns: dict[str, Filling] = {}
+    scores = Filling((n,), np.float64)
     for signals, part in parts:
-        rows = slice(start, start + len(part))
-        scores[rows] = part
+        scores.add(part)
         for name, values in signals.items():
-            if name not in whole:
-                whole[name] = roomy((n,), object if values.dtype.kind == "U" else values.dtype)
-            whole[name][rows] = values
-        start = rows.stop
-    return whole, scores
+            if name not in columns:
+                kind = object if values.dtype.kind == "U" else values.dtype
+                columns[name] = Filling((n,), kind)
+            columns[name].add(values)
+    return {name: column.whole() for name, column in columns.items()}, scores.whole()
 
 
 def _as_table(batch: pa.Table | Dataset | Mapping[str, list[Any]]) -> pa.Table:

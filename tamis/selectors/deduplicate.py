@@ -14,7 +14,7 @@ from datasets import Dataset
 from tamis.data import formats
 from tamis.data.batches import Keys, current_engine, map_batches, rows_of
 from tamis.data.ids import example_ids, id_texts
-from tamis.data.scratch import roomy, scratch
+from tamis.data.scratch import Filling, roomy
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.kernels import clusters, minhash
 from tamis.kernels.characters import character_table, may_not_be_nfc
@@ -171,22 +171,19 @@ class Deduplicate(Selector):
     @contextmanager
     def _read(self, pool: Dataset) -> Iterator["_Read"]:
         """Read every row once, for what is small of it; the engine keeps the band keys."""
-        n, start = len(pool), 0
+        n = len(pool)
+        columns = {
+            "text_keys": Filling((n, 2), np.uint64),
+            "values": Filling((n,), np.float64),
+            "lengths": Filling((n,), np.float64),
+            "n_shingles": Filling((n,), np.int32),
+        }
         label = f"{self.name}: read"
         with current_engine().keyed(pool, self._keyed, self._shape()[0], label) as (parts, keys):
-            read = _Read(
-                roomy((n, 2), np.uint64),
-                roomy((n,), np.float64),
-                roomy((n,), np.float64),
-                roomy((n,), np.int32),
-                keys,
-            )
             for part in parts:
-                rows = slice(start, start + len(part.values))
-                read.text_keys[rows], read.n_shingles[rows] = part.text_keys, part.n_shingles
-                read.values[rows], read.lengths[rows] = part.values, part.lengths
-                start = rows.stop
-            yield read
+                for name, column in columns.items():
+                    column.add(getattr(part, name))
+            yield _Read(**{name: column.whole() for name, column in columns.items()}, keys=keys)
 
     def _keyed(self, batch: pa.Table) -> "tuple[_Part, npt.NDArray[np.uint64]]":
         offsets, data = formats.buffers(_normal_form(formats.fields(batch).text))
@@ -241,19 +238,28 @@ class Deduplicate(Selector):
         assert self.near is not None
         inside = np.sort(rows)  # a file is read from front to back
         place = np.searchsorted(inside, rows)
-        bounds = roomy((len(rows) + 1,), np.int64)
-        start = 0
-        with scratch((int(n_shingles[rows].sum()),), np.uint32, leaping=True) as hashes:
-            sets = map_batches(rows_of(pool, inside), self._sets, label=f"{self.name}: compare")
-            for ends, part in sets:
-                bounds[start + 1 : start + len(ends)] = bounds[start] + ends[1:]
-                hashes[bounds[start] : bounds[start] + len(part)] = part
-                start += len(ends) - 1
-            group = clusters.leaders if self.groups == "pairwise" else clusters.components
-            answer = group(
-                buckets, bounds[place], bounds[place + 1], hashes, self.near, _CROWD, roomy
-            )
-        return answer
+        ends, hashes = (
+            Filling((len(rows) + 1,), np.int64),
+            Filling((int(n_shingles[rows].sum()),), np.uint32),
+        )
+        ends.add([0])
+        end = 0
+        sets = map_batches(rows_of(pool, inside), self._sets, label=f"{self.name}: compare")
+        for bounds, part in sets:
+            ends.add(end + bounds[1:])
+            hashes.add(part)
+            end += len(part)
+        bounds = ends.whole()
+        group = clusters.leaders if self.groups == "pairwise" else clusters.components
+        return group(
+            buckets,
+            bounds[place],
+            bounds[place + 1],
+            hashes.whole(leaping=True),
+            self.near,
+            _CROWD,
+            roomy,
+        )
 
     def _sets(self, batch: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
         offsets, data = formats.buffers(_normal_form(formats.fields(batch).text))
@@ -439,13 +445,11 @@ def _those(
     rows: npt.NDArray[np.int64], test: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
 ) -> npt.NDArray[np.int64]:
     """Return those of `rows` that pass the test, in their order."""
-    passed, count = roomy((len(rows),), np.int64), 0
+    passed = Filling((len(rows),), np.int64)
     for places in blocks(len(rows)):
         some = rows[places]
-        some = some[test(some)]
-        passed[count : count + len(some)] = some
-        count += len(some)
-    return passed[:count]
+        passed.add(some[test(some)])
+    return passed.whole()
 
 
 def _names(

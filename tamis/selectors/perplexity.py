@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from tamis.data import formats
 from tamis.data.batches import map_batches
-from tamis.data.scratch import roomy
+from tamis.data.scratch import Filling
 from tamis.errors import DataError, SettingError, did_you_mean
 from tamis.models.base import LanguageModel
 from tamis.models.cached import CachedLM
@@ -88,14 +88,12 @@ class Perplexity(Scorer):
         """
         self.lm_ = CachedLM(lm_of(self.lm), progress=False)
         parts = map_batches(pool, self._perplexities, label="perplexity: fit")
-        found, count = roomy((len(pool),), np.float64), 0
+        found = Filling((len(pool),), np.float64)
         for part in parts:
-            known = part["perplexity"][~np.isnan(part["perplexity"])]
-            found[count : count + len(known)] = known
-            count += len(known)
-        self.sorted_ = found[:count]
+            found.add(part["perplexity"][~np.isnan(part["perplexity"])])
+        self.sorted_ = found.whole()
         self.sorted_.sort()
-        if not count:
+        if not len(self.sorted_):
             raise DataError(
                 f"Perplexity: none of {len(pool)} rows has a perplexity; give some that have text"
             )

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from tamis.data.scratch import roomy
+from tamis.data.scratch import Filling, roomy
 from tamis.kernels.draws import gumbels
 from tamis.kernels.ordering import blocks, descending, id_keys, ordered
 
@@ -55,11 +55,10 @@ def top_k(
 
 def _nth(scores: npt.NDArray[np.float64], able: npt.NDArray[np.bool_], count: int, n: int) -> float:
     """Return the `n`-th highest score of the `count` rows that are able."""
-    values, start = roomy((count,), np.float64), 0
+    filling = Filling((count,), np.float64)
     for rows in blocks(len(scores)):
-        some = scores[rows][able[rows]]
-        values[start : start + len(some)] = some
-        start += len(some)
+        filling.add(scores[rows][able[rows]])
+    values = filling.whole()
     values.partition(count - n)
     return float(values[count - n])
 

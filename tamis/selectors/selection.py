@@ -251,9 +251,11 @@ def said_by(says: Callable[[slice], Iterable[str]], n: int) -> npt.NDArray[np.ob
 
 
 def say_kept(reasons: npt.NDArray[np.object_], indices: npt.NDArray[np.int64]) -> None:
-    """Write that rows are kept; in pieces, as numpy makes an array as long as the indices."""
-    for rows in blocks(len(indices)):
-        reasons[indices[rows]] = KEPT
+    """Write that rows are kept; from front to back, in pieces, as texts lie far from each other."""
+    kept = np.zeros(len(reasons), bool)
+    kept[indices] = True
+    for rows in blocks(len(reasons)):
+        reasons[rows][kept[rows]] = KEPT
 
 
 def shared(texts: Iterable[str], known: dict[str, str] | None = None) -> list[str]:

@@ -1,3 +1,4 @@
+import gc
 import os
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from tamis.data import scratch as module
 from tamis.data.files import home
-from tamis.data.scratch import roomy, scratch
+from tamis.data.scratch import Filling, roomy, scratch
 from tamis.errors import DataError
 
 
@@ -54,3 +55,40 @@ def test_a_roomy_array_is_there_as_long_as_it_is_used(in_memory, monkeypatch):
 def test_a_roomy_array_takes_objects(monkeypatch):
     monkeypatch.setattr(module, "_SMALL", 0)
     assert roomy((2,), object).dtype == object
+
+
+@pytest.mark.parametrize("in_memory", [0, 2**20])
+@pytest.mark.parametrize("leaping", [False, True])
+def test_what_is_filled_piece_by_piece_is_what_was_added(in_memory, leaping, monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", in_memory)
+    given = np.random.default_rng(0).integers(0, 2**32, (10_000, 3)).astype(np.uint32)
+    filling = Filling((12_000, 3), np.uint32)
+    for part in np.split(given, [0, 1, 5000, 5000, 9999]):
+        filling.add(part)
+    whole = filling.whole(leaping=leaping)
+    assert (whole.dtype, whole.tolist()) == (np.uint32, given.tolist())
+    whole[7] = 1  # who has it may write to it
+    assert whole[7].tolist() == [1, 1, 1]
+    folder = home() / "scratch"
+    assert folder.exists() == (in_memory == 0)
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("in_memory", [0, 2**20])
+def test_a_filling_takes_other_kinds_of_numbers_and_none(in_memory, monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", in_memory)
+    filling = Filling((5,), np.float64)
+    assert Filling((5,), "V16").whole().shape == (0,)
+    filling.add([1, 2])
+    filling.add(np.array([3, 4, 5], np.float64)[::-2])
+    assert filling.whole().tolist() == [1.0, 2.0, 5.0, 3.0]
+
+
+def test_a_filling_that_is_given_up_leaves_nothing_open(monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", 0)
+    filling = Filling((5,), np.float64)
+    file = filling._file
+    filling.add([1, 2])
+    del filling
+    gc.collect()
+    assert file.closed
