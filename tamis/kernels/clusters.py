@@ -15,6 +15,7 @@ from numba import njit
 
 from tamis.kernels.minhash import jaccard
 from tamis.kernels.ordering import New, blocks, order_of, parts, runs
+from tamis.kernels.repeats import met
 from tamis.kernels.threads import spread
 
 __all__ = ["buckets", "components", "first_of_equals", "leaders", "shared"]
@@ -30,8 +31,6 @@ Answer = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 _Lists = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 _ALONE = -1
-_ONE, _6, _32, _63 = np.uint64(1), np.uint64(6), np.uint64(32), np.uint64(63)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def first_of_equals(
@@ -60,7 +59,8 @@ def first_of_equals(
     n = len(order)
     first, rank = new((n,), np.int64), new((n,), np.uint64)
     for places in blocks(n):
-        rank[order[places]] = np.arange(places.start, places.stop)
+        first[places] = rows = np.arange(places.start, places.stop)
+        rank[order[places]] = rows
 
     def look_through(part: tuple[Rows, npt.NDArray[np.uint64]]) -> None:
         rows, values = part
@@ -68,7 +68,8 @@ def first_of_equals(
         starts, sizes = runs(values[:, within])
         first[rows[within]] = np.repeat(rows[within[starts]], sizes)
 
-    for _ in spread(look_through, parts(np.ones(n, bool), lambda rows: keys[rows].T, new)):
+    several = met(keys[:, 0], np.ones(n, bool))
+    for _ in spread(look_through, parts(several, lambda rows: keys[rows].T, new)):
         pass
     return first
 
@@ -82,43 +83,13 @@ def shared(
     [True, False, True, False]
     """
     answer = np.zeros(len(keys), bool)
-    for rows, values in parts(_met(np.asarray(keys), wanted), partial(_one_column, keys), new):
+    may_be = met(np.asarray(keys), wanted)
+    for rows, values in parts(may_be, partial(_one_column, keys), new):
         order = order_of(values)
         equal = values[0, order[1:]] == values[0, order[:-1]]
         answer[rows[order[1:][equal]]] = True
         answer[rows[order[:-1][equal]]] = True
     return answer
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _met(keys: npt.NDArray[np.uint64], wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Leave out of `wanted` most keys that occur once, all others staying: so few are sorted.
-
-    A key has one of 16 bits for each that is wanted, or two keys have the same one: of those
-    that occur once, one in 16 stays.
-    """
-    size = 64
-    while size < 16 * np.count_nonzero(wanted):
-        size *= 2
-    once, again = np.zeros(size // 64, np.uint64), np.zeros(size // 64, np.uint64)
-    for i in range(len(keys)):
-        if wanted[i]:
-            place = _spread(keys[i]) & np.uint64(size - 1)
-            bit = _ONE << (place & _63)
-            again[place >> _6] |= once[place >> _6] & bit
-            once[place >> _6] |= bit
-    met = np.zeros(len(keys), np.bool_)
-    for i in range(len(keys)):
-        if wanted[i]:
-            place = _spread(keys[i]) & np.uint64(size - 1)
-            met[i] = again[place >> _6] >> (place & _63) & _ONE
-    return met
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _spread(key: np.uint64) -> np.uint64:
-    product = key * _GOLDEN
-    return product ^ product >> _32
 
 
 def buckets(

@@ -10,6 +10,7 @@ Keys = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 
 _DIGITS, _VALUES = 8, 256
+_FEW = 64  # so few are sorted by comparing them
 _BITS, _DIGIT = np.uint64(8), np.uint64(_VALUES - 1)
 
 
@@ -19,32 +20,84 @@ def sort(keys: Keys) -> Rows:
 
     Notes
     -----
-    The last digit of the last column first; a digit that all have alike is passed over.
+    A column is looked at only where those before it are equal.
     """
     m = keys.shape[1]
-    order, sorted_ = np.arange(m), np.empty(m, np.int64)
-    for column in range(len(keys) - 1, -1, -1):
-        values = keys[column]
-        starts = _starts(values)
-        for digit in range(_DIGITS):
-            if starts[digit, -1] < 0:
+    order, spare = np.arange(m), np.empty(m, np.int64)
+    alike = np.array([[0, m]])  # where rows begin and end that are equal in all columns so far
+    for column in range(len(keys)):
+        values, count = keys[column], 0
+        still = np.empty((m // 2 if column + 1 < len(keys) else 0, 2), np.int64)
+        for begin, end in alike:
+            if end - begin <= _FEW:
+                _insert(column, keys, order[begin:end])
                 continue
-            shift, start = np.uint64(digit) * _BITS, starts[digit]
-            for i in range(m):
-                row = order[i]
-                value = values[row] >> shift & _DIGIT
-                sorted_[start[value]] = row
-                start[value] += 1
-            order, sorted_ = sorted_, order
+            _sort_by(values, order[begin:end], spare[begin:end])
+            count = _note_equals(values, order, begin, end, still, count)
+        alike = still[:count]
     return order
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _starts(values: npt.NDArray[np.uint64]) -> Rows:
+def _note_equals(
+    values: npt.NDArray[np.uint64], order: Rows, begin: int, end: int, noted: Rows, count: int
+) -> int:
+    """Write down where two sorted rows or more are equal, if there is room for it; return count."""
+    if not len(noted):
+        return 0
+    for i in range(begin + 1, end + 1):
+        if i == end or values[order[i]] != values[order[begin]]:
+            if i - begin > 1:
+                noted[count] = begin, i
+                count += 1
+            begin = i
+    return count
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _insert(column: int, keys: Keys, order: Rows) -> None:
+    """Sort few rows, each put before those that come after it."""
+    for i in range(1, len(order)):
+        row, place = order[i], i
+        while place and _is_after(order[place - 1], row, column, keys):
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = row
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _is_after(left: int, right: int, column: int, keys: Keys) -> bool:
+    for i in range(column, len(keys)):
+        if keys[i, left] != keys[i, right]:
+            return bool(keys[i, left] > keys[i, right])
+    return False
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _sort_by(values: npt.NDArray[np.uint64], order: Rows, spare: Rows) -> None:
+    """Sort rows by one column: the last digit first; one that all have alike is passed over."""
+    starts = _starts(values, order)
+    moved = False
+    for digit in range(_DIGITS):
+        if starts[digit, -1] < 0:
+            continue
+        shift, start = np.uint64(digit) * _BITS, starts[digit]
+        for row in order:
+            value = values[row] >> shift & _DIGIT
+            spare[start[value]] = row
+            start[value] += 1
+        order, spare = spare, order
+        moved = not moved
+    if moved:
+        spare[:] = order
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _starts(values: npt.NDArray[np.uint64], order: Rows) -> Rows:
     """Return where each value of each digit begins, in order; −1 in the last if all are alike."""
     starts = np.zeros((_DIGITS, _VALUES), np.int64)
-    for value in values:
-        left = value
+    for row in order:
+        left = values[row]
         for digit in range(_DIGITS):
             starts[digit, left & _DIGIT] += 1
             left >>= _BITS
@@ -55,7 +108,7 @@ def _starts(values: npt.NDArray[np.uint64]) -> Rows:
             most = max(most, count)
             starts[digit, value] = start
             start += count
-        if most == len(values):
+        if most == len(order):
             starts[digit, -1] = -1
     return starts
 

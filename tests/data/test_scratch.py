@@ -10,8 +10,10 @@ from tamis.data.scratch import Filling, roomy, scratch
 from tamis.errors import DataError
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (0, 5), (0,), (7,)])
-def test_an_array_of_zeros_that_can_be_written(shape):
+@pytest.mark.parametrize("laid_out", [0, 2**28])
+@pytest.mark.parametrize("shape", [(3, 4), (0, 5), (0,), (7,), (3, 2**17 + 1)])
+def test_an_array_of_zeros_that_can_be_written(shape, laid_out, monkeypatch):
+    monkeypatch.setattr(module, "_LAID_OUT", laid_out)
     with scratch(shape, np.uint32) as array:
         assert (array.shape, array.dtype) == (shape, np.uint32)
         assert not array.any()

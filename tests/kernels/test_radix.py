@@ -9,7 +9,7 @@ from tamis.kernels.ordering import order_of
 COLUMNS = st.integers(1, 3).flatmap(
     lambda count: st.lists(
         st.tuples(*[st.sampled_from([0, 1, 255, 256, 2**40, 2**63, 2**64 - 1])] * count),
-        max_size=40,
+        max_size=200,
     )
 )
 
