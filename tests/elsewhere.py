@@ -28,6 +28,10 @@ def with_model(lm, _):
     return os.getpid(), len(lm.losses(["red moon", "sea"]))
 
 
+def sizes(lm, batch):
+    return batch.num_rows
+
+
 def dies_once(mark, batch):
     """Measure; but the process that comes to the row that is marked first is killed."""
     if "marked" in batch["prompt"].to_pylist() and not mark.exists():

@@ -14,6 +14,8 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from tamis.pipelines.engines.parcels import cells
+
 __all__ = ["BandKeys"]
 
 _PARTITION_KEYS = 4_000_000  # about 70 MB, with their rows and bands
@@ -71,8 +73,8 @@ def _pairs(among: Any, bands: int, block: pa.Table) -> pa.Table:  # noqa: ANN401
     """Lay the keys of a block, of rows that count, one below the other."""
     wanted = np.unpackbits(ray.get(among))
     columns = []
-    for start, content in zip(block["start"].to_pylist(), block["keys"], strict=True):
-        keys = np.frombuffer(content.as_buffer(), np.int64).reshape(-1, bands)
+    for start, content in zip(block["start"].to_pylist(), cells(block["keys"]), strict=True):
+        keys = np.frombuffer(content, np.int64).reshape(-1, bands)
         row = np.arange(start, start + len(keys))
         held = wanted[start : start + len(keys)].astype(bool)
         columns.append((keys[held].ravel(), row[held]))

@@ -7,10 +7,14 @@ or the error that there was instead, and the tokens that models read for it.
 
 import io
 import pickle
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
 from ray.cloudpickle import CloudPickler
 
 from tamis.errors import ModelError
@@ -18,7 +22,7 @@ from tamis.models.account import counting, spend
 from tamis.models.base import Embedder, LanguageModel
 from tamis.models.judges import Judge
 
-__all__ = ["Parcel", "answered", "packed", "worked"]
+__all__ = ["Parcel", "answered", "cells", "packed", "worked"]
 
 
 class Parcel(NamedTuple):
@@ -78,16 +82,42 @@ def worked(function: Callable[[], Any]) -> bytes:
             answer = function()
         except Exception as error:
             met = error
-    return pickle.dumps((answer, met, account), protocol=5)
+    return _together((answer, met, account))
 
 
 def answered(content: bytes | memoryview) -> Any:  # noqa: ANN401 - whatever the function returned
     """Return what `worked` brought, and enter what it cost here; raise the error that it met."""
-    answer, error, account = pickle.loads(content)
+    answer, error, account = _apart(memoryview(content))
     spend(account.tokens, account.money)
     if error is not None:
         raise error
     return answer
+
+
+def cells(column: pa.ChunkedArray) -> Iterator[memoryview]:
+    """Yield what a column of large binaries holds, where it lies: as scalars it would be copied."""
+    for chunk in column.chunks:
+        _, ends, content = chunk.buffers()
+        bounds = np.frombuffer(ends, np.int64, len(chunk) + 1, 8 * chunk.offset).tolist()
+        whole = memoryview(content or b"")
+        yield from (whole[start:end] for start, end in pairwise(bounds))
+
+
+def _together(thing: Any) -> bytes:  # noqa: ANN401 - any object
+    """Pickle a thing; its arrays go behind it as they are, each copied once."""
+    arrays: list[pickle.PickleBuffer] = []
+    content = pickle.dumps(thing, protocol=5, buffer_callback=arrays.append)
+    pieces = [memoryview(content), *(array.raw() for array in arrays)]
+    sizes = [len(pieces), *(len(piece) for piece in pieces)]
+    return b"".join([struct.pack(f"{len(sizes)}q", *sizes), *pieces])
+
+
+def _apart(content: memoryview) -> Any:  # noqa: ANN401 - what was put together
+    (count,) = struct.unpack_from("q", content)
+    sizes = struct.unpack_from(f"{count}q", content, 8)
+    ends = list(accumulate(sizes, initial=8 * (1 + count)))
+    pieces = [content[start:end] for start, end in pairwise(ends)]
+    return pickle.loads(pieces[0], buffers=map(bytearray, pieces[1:]))  # content is read-only
 
 
 class _Packer(CloudPickler):  # type: ignore[misc]

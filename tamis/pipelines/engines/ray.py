@@ -34,7 +34,7 @@ except ImportError as error:
 
 from tamis.pipelines.engines.bands import BandKeys
 from tamis.pipelines.engines.joining import join, one_line, silent
-from tamis.pipelines.engines.parcels import Parcel, answered, packed, worked
+from tamis.pipelines.engines.parcels import Parcel, answered, cells, packed, worked
 
 __all__ = ["RayEngine"]
 
@@ -42,7 +42,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _MOST_ROWS = 65_536  # a task's: what its worker holds of answers
-_FEWEST_ROWS = 32
+_FEWEST_ROWS = 512  # milliseconds of work, as many as a task takes to be handed out
+_FEWEST_ASKED = 32  # of a model, for which they are seconds
 _TURNS = 8  # tasks a core: the last one to end keeps the others waiting that much less
 
 
@@ -70,11 +71,11 @@ class RayEngine:
         """Yield `function(batch)` for each batch of `pool`, in order."""
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         join(self.address, self.workers)
-        if parcel.stays:
+        ranges = self._ranges(len(pool), _FEWEST_ASKED if parcel.models else _FEWEST_ROWS)
+        if parcel.stays or (len(ranges) == 1 and not parcel.models):
             batch_rows = max(parcel.together, self.batch_rows)
             yield from LocalEngine(batch_rows=batch_rows).map(pool, function, label)
             return
-        ranges = self._ranges(len(pool))
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
             answers = _answers(_results(_answer, parcel, ranges))
             for (start, stop), some in zip(ranges, answers, strict=True):
@@ -100,15 +101,15 @@ class RayEngine:
         join(self.address, self.workers)
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
-            found = _results(_keyed, parcel, self._ranges(len(pool))).materialize()
+            found = _results(_keyed, parcel, self._ranges(len(pool), _FEWEST_ROWS)).materialize()
             bar.update(len(pool))
         answers = _answers(found.select_columns(["answer"]))
         yield (one for some in answers for one in some), BandKeys(found, len(pool), bands)
 
-    def _ranges(self, rows: int) -> list[tuple[int, int]]:
+    def _ranges(self, rows: int, fewest: int) -> list[tuple[int, int]]:
         """Cut the rows into tasks."""
         share = rows // (_TURNS * _slots("CPU")) + 1
-        step = min(max(share, min(_FEWEST_ROWS, self.batch_rows)), _MOST_ROWS)
+        step = min(max(share, min(fewest, self.batch_rows)), _MOST_ROWS)
         return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
@@ -162,13 +163,20 @@ def _unpacked(work: Any) -> Callable[..., Any]:  # noqa: ANN401 - an ObjectRef
 
 
 def _only(block: pa.Table) -> Any:  # noqa: ANN401 - an item
-    return pickle.loads(block["item"][0].as_py())
+    (item,) = cells(block["item"])
+    return pickle.loads(item)
 
 
 def _block(**cells: bytes | int) -> pa.Table:
-    """Return a table of one row; its bytes can be many."""
-    kinds = {bytes: pa.large_binary(), int: pa.int64()}
-    return pa.table({name: pa.array([cell], kinds[type(cell)]) for name, cell in cells.items()})
+    """Return a table of one row; its bytes can be many, and are not copied."""
+    return pa.table({name: _column(cell) for name, cell in cells.items()})
+
+
+def _column(cell: bytes | int) -> pa.Array:
+    if isinstance(cell, int):
+        return pa.array([cell])
+    ends, content = pa.py_buffer(np.array([0, len(cell)])), pa.py_buffer(cell)
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, ends, content])
 
 
 class _Actor:
@@ -205,7 +213,6 @@ def _answers(results: ray.data.Dataset) -> Iterator[Any]:
     """Yield the answers in order, as they come."""
     try:
         for block in results.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for content in block["answer"]:
-                yield answered(memoryview(content.as_buffer()))  # no copy
+            yield from map(answered, cells(block["answer"]))
     except ray.exceptions.RayError as error:
         raise RunError(f"ray: {one_line(error)}; its logs say more") from error

@@ -16,6 +16,7 @@ from elsewhere import (
     lengths,
     process,
     refuses,
+    sizes,
     spends,
     with_model,
 )
@@ -80,9 +81,16 @@ def test_work_is_shared_by_other_processes_and_nothing_is_work_for_none(engine, 
 
 
 def test_of_few_rows_no_process_has_many_more_than_another(ray, pool):
-    parts = list(RayEngine().map(pool, lengths, "lengths"))  # in batches larger than a part
-    assert len(parts) >= 8
-    assert max(map(len, parts)) <= len(pool) // 8 + 1
+    ask = partial(sizes, CachedLM(Spelling()))
+    found = list(RayEngine().map(pool, ask, "ask"))  # in batches larger than a part
+    assert len(found) >= 8
+    assert max(found) <= len(pool) // 8 + 1
+
+
+def test_what_takes_no_longer_than_to_hand_it_out_is_done_here(ray, pool):
+    few = pool.select(range(500))
+    assert set(RayEngine().map(few, process, "where")) == {os.getpid()}
+    assert os.getpid() not in set(RayEngine().map(pool, process, "where"))
 
 
 def test_a_model_on_a_server_is_asked_from_here(engine, pool):
@@ -116,7 +124,7 @@ def test_a_killed_process_loses_no_copy(engine, pool, tmp_path):
 
 @pytest.mark.parametrize("kind", [DataError, ZeroDivisionError])
 def test_an_error_arrives_as_it_was_raised(kind, engine):
-    data = Dataset.from_dict({"prompt": ["moon", "sun", "marked"]})
+    data = Dataset.from_dict({"prompt": ["moon", "sun", "marked", *["sky"] * 40]})
     with pytest.raises(kind, match=r"^row 3: no; mend it$"):
         list(engine.map(data, partial(refuses, kind), "refuse"))
 
