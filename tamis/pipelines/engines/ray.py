@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -41,10 +42,8 @@ __all__ = ["RayEngine"]
 S = TypeVar("S")
 T = TypeVar("T")
 
-_MOST_ROWS = 65_536  # a task's: what its worker holds of answers
-_FEWEST_ROWS = 512  # milliseconds of work, as many as a task takes to be handed out
-_FEWEST_ASKED = 32  # of a model, for which they are seconds
-_TURNS = 8  # tasks a core: the last one to end keeps the others waiting that much less
+_MOST_ROWS = 131_072  # a task's: what its worker holds of answers
+_FEWEST_ASKED = 32  # a task's, of a model; of others a batch, which is milliseconds of work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ class RayEngine:
         """Yield `function(batch)` for each batch of `pool`, in order."""
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         join(self.address, self.workers)
-        ranges = self._ranges(len(pool), _FEWEST_ASKED if parcel.models else _FEWEST_ROWS)
+        ranges = self._ranges(len(pool), _FEWEST_ASKED if parcel.models else self.batch_rows)
         if parcel.stays or (len(ranges) == 1 and not parcel.models):
             batch_rows = max(parcel.together, self.batch_rows)
             yield from LocalEngine(batch_rows=batch_rows).map(pool, function, label)
@@ -101,16 +100,23 @@ class RayEngine:
         join(self.address, self.workers)
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
-            found = _results(_keyed, parcel, self._ranges(len(pool), _FEWEST_ROWS)).materialize()
+            found = _results(_keyed, parcel, self._ranges(len(pool), self.batch_rows)).materialize()
             bar.update(len(pool))
         answers = _answers(found.select_columns(["answer"]))
         yield (one for some in answers for one in some), BandKeys(found, len(pool), bands)
 
     def _ranges(self, rows: int, fewest: int) -> list[tuple[int, int]]:
-        """Cut the rows into tasks."""
-        share = rows // (_TURNS * _slots("CPU")) + 1
-        step = min(max(share, min(fewest, self.batch_rows)), _MOST_ROWS)
-        return [(start, min(start + step, rows)) for start in range(0, rows, step)]
+        """Cut the rows into tasks: large ones, and smaller ones the nearer the end.
+
+        No process then waits for long for the last one (Polychronopoulos and Kuck 1987, 'Guided
+        self-scheduling').
+        """
+        processes, fewest = _slots("CPU"), min(fewest, self.batch_rows)
+        ends = [0]
+        while (left := rows - ends[-1]) > 0:
+            share = min(max(left // (2 * processes), fewest), _MOST_ROWS)
+            ends.append(min(ends[-1] + share, rows))
+        return list(pairwise(ends))
 
 
 def _slots(kind: str) -> int:
@@ -200,7 +206,7 @@ def _results(work: Work, parcel: Parcel, items: Iterable[Any]) -> ray.data.Datas
     # What tasks reserve for other operators, of which there are none, leaves half the CPUs idle.
     settings.op_resource_reservation_enabled = bool(parcel.models)
     with ray.data.DataContext.current(settings):
-        given = ray.data.from_arrow(blocks)
+        given = ray.data.from_blocks(blocks)  # `from_arrow` asks a task what is in each
         if not parcel.models:
             return given.map_batches(done, **how)
         cards = _slots("GPU") if parcel.wants_card else 0
