@@ -1,10 +1,12 @@
 """Ray beside this process, with one worker and with two, and what sharded choices lose.
 
     python -m benchmarks.engines
+    python -m benchmarks.engines --only speed --rounds 5    # in turns, and their medians
 
 Rows are made of the words of the sample in `data/`: its instructions, each answered by another
 run of them. Ray has started when a selection begins; actors and models start within its seconds,
-and no feature is there to be reused.
+and no feature is there to be reused. Two threads of this process are beside two workers, as what
+the machine's second core gives.
 
 What two rounds lose is told beside the exact choice: for k-center, how far the farthest example
 is left from its nearest kept one, and how far the mean one; for DEITA's filter, how many are
@@ -44,6 +46,8 @@ WARM_ROWS = 20_000  # tasks enough for every worker to start
 Case = tuple[Selector, Dataset, int | None]
 Answer = tuple[float, list[int]]
 
+ENGINES = (("local", 1), ("local", 2), ("ray", 1), ("ray", 2))
+
 
 def main() -> None:
     """Print seconds by engine, and the loss by number of shards."""
@@ -52,17 +56,18 @@ def main() -> None:
     parser.add_argument("--lm-rows", type=int, default=600)
     parser.add_argument("--points", type=int, default=20_000)
     parser.add_argument("--k", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=1, help="of speed")
     parser.add_argument("--only", choices=["speed", "loss"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="of speed")
     arguments = parser.parse_args()
     if arguments.only != "loss":
-        speed(arguments.rows, arguments.lm_rows, arguments.methods)
+        speed(arguments.rows, arguments.lm_rows, arguments.methods, arguments.rounds)
     if arguments.only != "speed":
         loss(arguments.points, arguments.k)
 
 
-def speed(rows: int, lm_rows: int, methods: Sequence[str]) -> None:
-    """Print the seconds of scorers in this process, and on Ray with one worker and two."""
+def speed(rows: int, lm_rows: int, methods: Sequence[str], rounds: int) -> None:
+    """Print the seconds of scorers with one thread here and two, and with one worker and two."""
     sample = tamis.load(DATA / "instructions.jsonl.zst", progress=False)
     target = tamis.load(DATA / "seed_tasks.jsonl", progress=False)
     with _own_home(), quiet():
@@ -78,18 +83,25 @@ def speed(rows: int, lm_rows: int, methods: Sequence[str]) -> None:
             (IFD(lm="bundled"), few, few.num_rows // 10),
         ]
         cases = [case for case in cases if case[0].name in methods]
-        here, one, two = (
-            _seconds(name, workers, cases)
-            for name, workers in (("local", 1), ("ray", 1), ("ray", 2))
-        )
+        found = [[_seconds(*engine, cases) for engine in ENGINES] for _ in range(rounds)]
     size = pool.data.nbytes / 1e6
     print(f"seconds; {rows:,} rows, {size:,.0f} MB, for the model {lm_rows:,} rows")
-    for case, *found in zip(cases, here, one, two, strict=True):
-        (there, kept), (slow, kept_1), (quick, kept_2) = found
+    for number, case in enumerate(cases):
+        answers = [[engine[number] for engine in turn] for turn in found]
+        seconds = np.array([[there for there, _ in turn] for turn in answers])
+        sets = [kept for turn in answers for _, kept in turn]
+        here, _, one, two = np.median(seconds, axis=0)
         print(
-            f"  {case[0].name:<12} one thread here {there:6.2f}  ray: one worker {slow:6.2f}, "
-            f"two {quick:6.2f} ({slow / quick:.2f} times)  same set: {kept == kept_1 == kept_2}"
+            f"  {case[0].name:<12} here {here:6.2f}, two threads {_times(seconds[:, :2])}"
+            f"  ray: one worker {one:6.2f}, two {two:6.2f}, {_times(seconds[:, 2:])}"
+            f"  same set: {all(kept == sets[0] for kept in sets)}"
         )
+
+
+def _times(seconds: np.ndarray) -> str:
+    """Return how many times as fast the second is as the first, in each round: the median."""
+    times = seconds[:, 0] / seconds[:, 1]
+    return f"{np.median(times):.2f} times ({times.min():.2f} to {times.max():.2f})"
 
 
 def loss(points: int, k: int) -> None:
