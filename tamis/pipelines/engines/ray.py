@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 _MOST_ROWS = 131_072  # a task's: what its worker holds of answers
 _FEWEST_ASKED = 32  # a task's, of a model; of others a batch, which is milliseconds of work
+_TURNS, _TURNS_ASKED = 2, 8  # tasks a process that the rows left would make: a model's rows differ
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class RayEngine:
         """Yield `function(batch)` for each batch of `pool`, in order."""
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         join(self.address, self.workers)
-        ranges = self._ranges(len(pool), _FEWEST_ASKED if parcel.models else self.batch_rows)
+        ranges = self._ranges(len(pool), asked=bool(parcel.models))
         if parcel.stays or (len(ranges) == 1 and not parcel.models):
             batch_rows = max(parcel.together, self.batch_rows)
             yield from LocalEngine(batch_rows=batch_rows).map(pool, function, label)
@@ -100,21 +101,24 @@ class RayEngine:
         join(self.address, self.workers)
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
-            found = _results(_keyed, parcel, self._ranges(len(pool), self.batch_rows)).materialize()
+            found = _results(
+                _keyed, parcel, self._ranges(len(pool), asked=bool(parcel.models))
+            ).materialize()
             bar.update(len(pool))
         answers = _answers(found.select_columns(["answer"]))
         yield (one for some in answers for one in some), BandKeys(found, len(pool), bands)
 
-    def _ranges(self, rows: int, fewest: int) -> list[tuple[int, int]]:
+    def _ranges(self, rows: int, *, asked: bool) -> list[tuple[int, int]]:
         """Cut the rows into tasks: large ones, and smaller ones the nearer the end.
 
         No process then waits for long for the last one (Polychronopoulos and Kuck 1987, 'Guided
         self-scheduling').
         """
-        processes, fewest = _slots("CPU"), min(fewest, self.batch_rows)
+        fewest = min(_FEWEST_ASKED, self.batch_rows) if asked else self.batch_rows
+        turns = (_TURNS_ASKED if asked else _TURNS) * _slots("CPU")
         ends = [0]
         while (left := rows - ends[-1]) > 0:
-            share = min(max(left // (2 * processes), fewest), _MOST_ROWS)
+            share = min(max(left // turns, fewest), _MOST_ROWS)
             ends.append(min(ends[-1] + share, rows))
         return list(pairwise(ends))
 

@@ -83,8 +83,16 @@ def test_work_is_shared_by_other_processes_and_nothing_is_work_for_none(engine, 
 def test_of_few_rows_no_process_has_many_more_than_another(ray, pool):
     ask = partial(sizes, CachedLM(Spelling()))
     found = list(RayEngine().map(pool, ask, "ask"))  # in batches larger than a part
-    assert max(found) <= len(pool) // 4
-    assert max(found[-4:]) <= 32
+    assert max(found) <= len(pool) // 16
+
+
+def test_tasks_grow_smaller_towards_the_end(ray):
+    ranges = RayEngine(batch_rows=40)._ranges(600, asked=False)
+    assert [row for task in ranges for row in range(*task)] == list(range(600))
+    sizes = [stop - start for start, stop in ranges]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 150  # half of what one of two processes will have
+    assert sizes[-2] == 40  # a batch
 
 
 def test_what_takes_no_longer_than_to_hand_it_out_is_done_here(ray, pool):
