@@ -94,7 +94,7 @@ def _may_be_copies(ids: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
         return everyone
     from tamis.kernels.repeats import met  # numba, which few rows do not want
 
-    return np.asarray(met(ids.view(np.uint64)[::2], everyone))
+    return np.asarray(met(np.ascontiguousarray(ids).view(np.uint64)[::2], everyone))
 
 
 def id_order(ids: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:

@@ -130,14 +130,16 @@ def order_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
 def runs(
     keys: npt.NDArray[np.uint64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return where each run of equal keys starts, and its length; keys in order, one at least.
+    """Return where each run of equal keys starts, and its length; keys in order.
 
     >>> starts, lengths = runs(np.array([[1, 1, 2], [7, 7, 7]], np.uint64))
     >>> starts.tolist(), lengths.tolist()
     ([0, 2], [2, 1])
     """
-    starts = np.flatnonzero(np.r_[True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)])
-    return starts, np.diff(np.r_[starts, keys.shape[1]])
+    new = np.ones(keys.shape[1], bool)
+    new[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+    starts = np.flatnonzero(new)
+    return starts, np.diff(np.append(starts, len(new)))
 
 
 def descending(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:

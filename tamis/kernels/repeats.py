@@ -40,12 +40,12 @@ def met(keys: npt.NDArray[np.uint64], wanted: npt.NDArray[np.bool_]) -> npt.NDAr
             bit = _ONE << (place & _63)
             again[place >> _6] |= once[place >> _6] & bit
             once[place >> _6] |= bit
-    met = np.zeros(len(keys), np.bool_)
+    several = np.zeros(len(keys), np.bool_)
     for i in range(len(keys)):
         if wanted[i]:
             place = _spread(keys[i]) & np.uint64(size - 1)
-            met[i] = again[place >> _6] >> (place & _63) & _ONE
-    return met
+            several[i] = again[place >> _6] >> (place & _63) & _ONE
+    return several
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

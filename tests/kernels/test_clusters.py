@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.kernels.clusters import buckets, components, leaders, shared
+from tamis.kernels.clusters import buckets, components, first_of_equals, leaders, shared
 from tamis.kernels.minhash import jaccard
 
 ALL_MEET = 1000
@@ -118,3 +118,18 @@ def test_buckets_join_equal_keys_of_one_band(rows):
                     assert together == (chosen[i] == chosen[j])
     first, second = (set(numbers[:, band].tolist()) - {-1} for band in range(2))
     assert not first & second
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=12), st.randoms())
+def test_the_first_of_equals_is_that_of_the_slow_way(rows, shuffled):
+    order = list(range(len(rows)))
+    shuffled.shuffle(order)
+    keys = np.array(rows, np.uint64).reshape(-1, 2)
+    found = first_of_equals(keys, np.array(order, np.int64))
+    assert found.tolist() == [next(i for i in order if rows[i] == row) for row in rows]
+
+
+def test_where_all_differ_each_is_the_first():
+    keys = np.array([[3, 1], [4, 1]], np.uint64)
+    assert first_of_equals(keys, np.array([1, 0])).tolist() == [0, 1]

@@ -39,6 +39,22 @@ def test_copies_draw_for_themselves():
     assert copy_numbers(ids).tolist() == [0, 1, 2, 0]
 
 
+def test_copies_among_many_are_numbered_as_among_few():
+    draw = np.random.default_rng(0)
+    halves = draw.integers(0, 2**64, (20_000, 2), np.uint64)
+    halves[15_000:, 0] = halves[:5_000, 0]  # ids that begin alike
+    halves[18_000:, 1] = halves[3_000:5_000, 1]  # and copies
+    halves = halves[draw.permutation(len(halves))]
+    ids = np.ascontiguousarray(halves).view("V16").ravel()
+    seen, expected = {}, []
+    for row in map(tuple, halves.tolist()):
+        expected.append(seen.setdefault(row, 0))
+        seen[row] += 1
+    assert copy_numbers(ids).tolist() == expected
+    assert max(expected) == 1
+    assert copy_numbers(ids[::2]).tolist() == copy_numbers(ids[::2].copy()).tolist()
+
+
 def test_gumbel_draws_have_their_mean_and_spread(ids):
     draws = gumbels(ids, seed=0)  # mean 0.5772, variance π²/6
     assert draws.mean() == pytest.approx(0.5772, abs=0.04)

@@ -106,3 +106,8 @@ def test_equal_sets_are_found_in_parts_as_at_once(monkeypatch):
     for row in order.tolist():
         text_of.setdefault(tuple(keys[:2, row]), row)
     assert at_once[0] == [text_of[tuple(keys[:2, row])] for row in range(400)]
+
+
+def test_none_have_no_runs():
+    starts, lengths = ordering.runs(np.zeros((2, 0), np.uint64))
+    assert (starts.tolist(), lengths.tolist()) == ([], [])

@@ -101,9 +101,8 @@ class RayEngine:
         join(self.address, self.workers)
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
-            found = _results(
-                _keyed, parcel, self._ranges(len(pool), asked=bool(parcel.models))
-            ).materialize()
+            ranges = self._ranges(len(pool), asked=bool(parcel.models))
+            found = _results(_keyed, parcel, ranges).materialize()
             bar.update(len(pool))
         answers = _answers(found.select_columns(["answer"]))
         yield (one for some in answers for one in some), BandKeys(found, len(pool), bands)
