@@ -38,7 +38,7 @@ def uniforms(ids: npt.NDArray[np.void], seed: int, new: New = np.zeros) -> npt.N
     Notes
     -----
     Time O(n), and O(m log m) for counting the m ids that others begin like; 8 bytes a row, and
-    32 of those, of what `new` makes beside the answer, and 9 at most in memory.
+    24 of those, of what `new` makes beside the answer, and 10 a row at most in memory.
 
     Examples
     --------

@@ -94,3 +94,12 @@ def test_a_filling_that_is_given_up_leaves_nothing_open(monkeypatch):
     del filling
     gc.collect()
     assert file.closed
+
+
+@pytest.mark.parametrize("in_memory", [0, 2**20])
+def test_a_filling_takes_no_more_rows_than_there_is_room_for(in_memory, monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", in_memory)
+    filling = Filling((3, 2), np.int64)
+    filling.add([[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match="2 rows beyond 2, of 3 at most"):
+        filling.add([[5, 6], [7, 8]])
