@@ -56,10 +56,12 @@ def test_answers_come_in_the_order_asked():
 
 def test_no_more_than_so_many_are_in_flight():
     flying, most = [], []
+    all_five = threading.Barrier(5)
 
     def script(path, body, number):
         flying.append(number)
         most.append(len(flying))
+        all_five.wait(30)  # However slow the threads are to start: five come, and none goes alone
         time.sleep(0.01)
         flying.remove(number)
         return echo(path, body, number)
