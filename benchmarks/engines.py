@@ -4,9 +4,9 @@
     python -m benchmarks.engines --only speed --rounds 5    # in turns, and their medians
 
 Rows are made of the words of the sample in `data/`: its instructions, each answered by another
-run of them. Ray has started when a selection begins; actors and models start within its seconds,
-and no feature is there to be reused. Two threads of this process are beside two workers, as what
-the machine's second core gives.
+run of them. When a selection begins its functions are compiled, Ray and its processes have
+started and hold the model, as after a run's first selection; no feature is there to be reused.
+Two threads of this process are beside two workers, as what the machine's second core gives.
 
 What two rounds lose is told beside the exact choice: for k-center, how far the farthest example
 is left from its nearest kept one, and how far the mean one; for DEITA's filter, how many are
@@ -177,7 +177,7 @@ def _seconds(name: str, workers: int, cases: list[Case]) -> list[Answer]:
         for selector, pool, k in cases:
             warm = pool.select(range(min(len(pool) // 4, WARM_ROWS)))
             with _own_home():
-                selector.choose(warm, k and 10)  # compiles, and starts the workers
+                selector.choose(warm, k and 10)  # compiles, starts the workers, loads the model
             with _own_home():  # no feature is there to be reused
                 started = time.perf_counter()
                 picked = selector.choose(pool, k)

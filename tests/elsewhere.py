@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from doubles import Spelling
@@ -63,3 +64,26 @@ def refuses(kind, batch):
 def spends(batch):
     spend(batch.num_rows)
     return 0
+
+
+def held(model, _):
+    return os.getpid(), id(model)
+
+
+def squares_slowly(number):
+    time.sleep(0.3 if number % 3 == 0 else 0)
+    return number**2
+
+
+def kills(ask, number):
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ask(number)
+
+
+def rests(ask, folder, number):
+    """Answer the first; of another leave a mark, and rest for longer than anybody waits."""
+    if number:
+        (folder / str(os.getpid())).touch()
+        time.sleep(3600)
+    return ask(number)[0]

@@ -25,6 +25,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import tamis
 from tamis.data.files import home
 from tamis.errors import RunError
+from tamis.pipelines.engines.actors import dismiss
 from tamis.pipelines.steps import code_digest
 
 __all__ = ["check_node", "join", "leaving", "one_line", "silent"]
@@ -65,11 +66,16 @@ def join(address: str | None, workers: int) -> None:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Leave Ray at the end of the block, if it was joined inside; one of its own ends."""
+    """Leave Ray at the end of the block, if it was joined inside; one of its own ends.
+
+    Actors of ours end in any case.
+    """
     joined = ray.is_initialized()
     try:
         yield
     finally:
+        if ray.is_initialized():
+            dismiss("CPU", "GPU")
         if not joined and ray.is_initialized():
             ray.shutdown()
             shutil.rmtree(_folder(), ignore_errors=True)

@@ -20,6 +20,7 @@ import ray.data
 from tamis.errors import MissingExtraError, ModelError, RunError
 from tamis.models.base import Generation, IncompleteError, Prompt, TokenLogprobs
 from tamis.models.vllm import VLLM
+from tamis.pipelines.engines.actors import dismiss
 from tamis.pipelines.engines.joining import silent
 
 with warnings.catch_warnings(action="ignore"):  # it is written for an older pydantic
@@ -154,6 +155,7 @@ class _Batches:
                 f"{self._model}: Ray's LLM batches want a Ray of {_FEWEST_CORES} cores or more, "
                 "as an engine takes one; give --workers 2, or run with --engine local"
             )
+        dismiss("CPU", "GPU")  # engines want what they hold
         with ray.data.DataContext.current(silent(in_order=False)):
             blocks = [
                 pa.Table.from_pylist(rows[start : start + _BLOCK])

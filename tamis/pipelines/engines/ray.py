@@ -3,9 +3,9 @@
 Ray Data moves what there is to move, keeps the order, and does again what a lost process was
 at. Rows do not pass through this process: a pool lies in a file under TAMIS_HOME, and is read
 where its batch is worked on, so that all nodes have to see that folder. Functions that hold a
-model are actors, which keep it from one batch to the next, with a card each where there are
-cards; others are tasks. What asks a server runs in this
-process, and vLLM as Ray's own LLM batches do (see `tamis.pipelines.engines.llm`).
+model go to actors, with a card each where there are cards, which keep it from one pass to the
+next (see `tamis.pipelines.engines.actors`). What asks a server runs in this process, and vLLM as
+Ray's own LLM batches do (see `tamis.pipelines.engines.llm`).
 """
 
 import os
@@ -33,6 +33,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("Ray", "ray") from error
 
+from tamis.pipelines.engines.actors import Kind, dismiss, through_actors
 from tamis.pipelines.engines.bands import BandKeys
 from tamis.pipelines.engines.joining import join, one_line, silent
 from tamis.pipelines.engines.parcels import Parcel, answered, cells, packed, worked
@@ -77,7 +78,7 @@ class RayEngine:
             yield from LocalEngine(batch_rows=batch_rows).map(pool, function, label)
             return
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
-            answers = _answers(_results(_answer, parcel, ranges))
+            answers = _answers(parcel, ranges)
             for (start, stop), some in zip(ranges, answers, strict=True):
                 yield from some
                 bar.update(stop - start)
@@ -89,9 +90,7 @@ class RayEngine:
         if parcel.stays:
             yield from LocalEngine().each(items, function, label)
             return
-        yield from progress_bar(
-            _answers(_results(_answer, parcel, items)), desc=label, unit=" parts"
-        )
+        yield from progress_bar(_answers(parcel, [*items]), desc=label, unit=" parts")
 
     @contextmanager
     def keyed(
@@ -101,10 +100,10 @@ class RayEngine:
         join(self.address, self.workers)
         parcel = packed(partial(_over_rows, pool, function, self.batch_rows))
         with progress_bar(total=len(pool), desc=label, unit=" rows") as bar:
-            ranges = self._ranges(len(pool), asked=bool(parcel.models))
-            found = _results(_keyed, parcel, ranges).materialize()
+            ranges = self._ranges(len(pool), asked=False)
+            found = _blocks(_keyed_block, parcel, ranges).materialize()
             bar.update(len(pool))
-        answers = _answers(found.select_columns(["answer"]))
+        answers = _opened(_cells_of(found.select_columns(["answer"])))
         yield (one for some in answers for one in some), BandKeys(found, len(pool), bands)
 
     def _ranges(self, rows: int, *, asked: bool) -> list[tuple[int, int]]:
@@ -122,13 +121,12 @@ class RayEngine:
         return list(pairwise(ends))
 
 
-def _slots(kind: str) -> int:
-    return int(ray.cluster_resources().get(kind, 0))
+def _slots(kind: Kind) -> int:
+    found = int(ray.cluster_resources().get(kind, 0))
+    return max(found, 1) if kind == "CPU" else found  # a cluster that grows may have none yet
 
 
-# What workers do: a block holds one item, and becomes one answer.
-
-Work = Callable[[str, Any, pa.Table], pa.Table]
+# What workers do.
 
 
 def _over_rows(
@@ -143,11 +141,15 @@ def _over_rows(
     return [function(tables[start : min(start + batch_rows, rows[1])]) for start in starts]
 
 
-def _answer(home: str, work: Any, block: pa.Table) -> pa.Table:  # noqa: ANN401 - an ObjectRef
-    return _block(answer=worked(lambda: _ready(home, work)(_only(block))))
+def _answer(home: str, work: Any, item: Any) -> bytes:  # noqa: ANN401 - an ObjectRef, an item
+    return worked(lambda: _ready(home, work)(item))
 
 
-def _keyed(home: str, work: Any, block: pa.Table) -> pa.Table:  # noqa: ANN401 - an ObjectRef
+def _answer_block(home: str, work: Any, block: pa.Table) -> pa.Table:  # noqa: ANN401 - an ObjectRef
+    return _block(answer=_answer(home, work, _only(block)))
+
+
+def _keyed_block(home: str, work: Any, block: pa.Table) -> pa.Table:  # noqa: ANN401 - an ObjectRef
     item, keys = _only(block), list[npt.NDArray[np.uint64]]()
 
     def answers() -> list[object]:
@@ -188,40 +190,42 @@ def _column(cell: bytes | int) -> pa.Array:
     return pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, ends, content])
 
 
-class _Actor:
-    """Work that stays in one process, with the models that it has loaded."""
-
-    def __init__(self, work: Callable[[pa.Table], pa.Table]) -> None:
-        self._work = work
-
-    def __call__(self, block: pa.Table) -> pa.Table:
-        return self._work(block)
+# What this process does.
 
 
-def _results(work: Work, parcel: Parcel, items: Iterable[Any]) -> ray.data.Dataset:
-    """Return the dataset that has a row for each item: what `work` makes of it, in order."""
-    blocks = [_block(item=pickle.dumps(item, protocol=5)) for item in items]
-    if not blocks:
+def _answers(parcel: Parcel, items: list[Any]) -> Iterator[Any]:
+    """Yield what comes of each item, in order, as they come."""
+    if not parcel.models:
+        return _opened(_cells_of(_blocks(_answer_block, parcel, items)))
+    work = partial(_answer, str(home()), ray.put(parcel.content))
+    kind: Kind = "GPU" if parcel.wants_card and _slots("GPU") else "CPU"
+    return _opened(through_actors(work, items, kind, _slots(kind)))
+
+
+def _blocks(
+    work: Callable[[str, Any, pa.Table], pa.Table], parcel: Parcel, items: list[Any]
+) -> ray.data.Dataset:
+    """Return the dataset that has a block for each item: what `work` makes of it, in order."""
+    dismiss("CPU")  # or no core is left for tasks
+    given = [_block(item=pickle.dumps(item, protocol=5)) for item in items]
+    if not given:
         return ray.data.from_arrow(_block(answer=b"").slice(1))
     done = partial(work, str(home()), ray.put(parcel.content))
-    how: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}
     settings = silent(in_order=True)
     # What tasks reserve for other operators, of which there are none, leaves half the CPUs idle.
-    settings.op_resource_reservation_enabled = bool(parcel.models)
+    settings.op_resource_reservation_enabled = False
     with ray.data.DataContext.current(settings):
-        given = ray.data.from_blocks(blocks)  # `from_arrow` asks a task what is in each
-        if not parcel.models:
-            return given.map_batches(done, **how)
-        cards = _slots("GPU") if parcel.wants_card else 0
-        actors = ray.data.ActorPoolStrategy(size=max(1, min(len(blocks), cards or _slots("CPU"))))
-        how |= {"compute": actors, "num_gpus": 1} if cards else {"compute": actors}
-        return given.map_batches(_Actor, fn_constructor_args=(done,), **how)
+        blocks = ray.data.from_blocks(given)  # `from_arrow` asks a task what is in each
+        return blocks.map_batches(done, batch_size=None, batch_format="pyarrow")
 
 
-def _answers(results: ray.data.Dataset) -> Iterator[Any]:
-    """Yield the answers in order, as they come."""
+def _cells_of(answers: ray.data.Dataset) -> Iterator[memoryview]:
+    for block in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
+        yield from cells(block["answer"])
+
+
+def _opened(answers: Iterator[bytes | memoryview]) -> Iterator[Any]:
     try:
-        for block in results.iter_batches(batch_size=None, batch_format="pyarrow"):
-            yield from map(answered, cells(block["answer"]))
+        yield from map(answered, answers)
     except ray.exceptions.RayError as error:
         raise RunError(f"ray: {one_line(error)}; its logs say more") from error
