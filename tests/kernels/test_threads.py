@@ -85,9 +85,11 @@ def test_one_thread_yields_and_the_others_do_not():
 def test_no_more_are_worked_on_at_once_than_is_said(most, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     at_work, seen = [], []
+    all_of_them = threading.Barrier(most)
 
     def work(item):
         at_work.append(item)
+        all_of_them.wait(30)  # however slow a thread is to start
         time.sleep(0.01)
         seen.append(len(at_work))
         at_work.remove(item)
