@@ -2,7 +2,7 @@
 
 Ray Data ends its actors with each pass, and their models with them: a recipe of three methods
 that ask one model would load it three times in every process. These stay until other work wants
-their cores or cards, or Ray is left.
+their cores or cards, or Ray is left. Passes of one process go one after the other.
 """
 
 from collections import Counter, deque
@@ -106,6 +106,6 @@ def _actors(kind: Kind, count: int) -> list[ActorHandle]:
 
 def _another(kind: Kind, lost: ActorHandle) -> ActorHandle:
     """Start an actor in the place of one that is lost."""
-    _kept[kind].remove(lost)
+    _kept[kind] = [actor for actor in _kept[kind] if actor != lost]
     ray.kill(lost)
     return _actors(kind, len(_kept[kind]) + 1)[-1]

@@ -50,6 +50,15 @@ def test_other_work_gets_their_cores(engine, pool, ask):
     assert gone(actors)
 
 
+def test_a_pass_that_lost_its_actors_to_other_work_goes_on(engine, pool, ask):
+    found = engine.each(range(40), ask, "ask")
+    before, _ = next(found)
+    assert len(list(engine.map(pool, process, "where"))) > 1
+    after = [pid for pid, _ in found]
+    assert len(after) == 39
+    assert before != after[-1]
+
+
 def test_answers_come_in_order_whoever_is_first(ray):
     dismiss("CPU")
     found = through_actors(squares_slowly, range(9), "CPU", 2)
