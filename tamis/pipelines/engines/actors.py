@@ -20,7 +20,7 @@ T = TypeVar("T")
 Kind = Literal["CPU", "GPU"]
 
 _HOLDS: dict[Kind, dict[str, int]] = {"CPU": {"num_cpus": 1}, "GPU": {"num_cpus": 0, "num_gpus": 1}}
-_DEATHS = 4  # that one item may cost
+_DEATHS = 4  # that one item may cost, or that there may be in a row at starting
 
 _kept: dict[Kind, list[ActorHandle]] = {"CPU": [], "GPU": []}
 
@@ -55,7 +55,7 @@ def through_actors(
     Raises
     ------
     ray.exceptions.RayError
-        If `work` raises, or an item has cost four actors their lives.
+        If `work` raises, or an item has cost four actors their lives, or starting has.
     """
     todo, done, deaths = deque(range(len(items))), dict[int, T](), Counter[int | None]()
     busy: dict[ray.ObjectRef, tuple[ActorHandle, int | None]] = {}

@@ -1,11 +1,11 @@
 """Actors keep their models until other work wants what they hold."""
 
 import os
-import time
 from functools import partial
 
 import pytest
 from elsewhere import held, kills, process, rests, squares_slowly
+from scheduling import eventually
 
 pytest.importorskip("ray")
 
@@ -28,12 +28,9 @@ def stands(pid):
     return True
 
 
-def eventually(holds):
-    """Wait until something holds; say whether it came to that."""
-    end = time.monotonic() + 120
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.05)
-    return holds()
+def gone(pids):
+    """Wait until there is none of these processes any more."""
+    return eventually(lambda: not any(map(stands, pids)), "the end of processes", every=0.05)
 
 
 def test_a_model_is_loaded_for_the_first_pass_alone(engine, ask):
@@ -45,7 +42,7 @@ def test_a_model_is_loaded_for_the_first_pass_alone(engine, ask):
 def test_other_work_gets_their_cores(engine, pool, ask):
     actors = {pid for pid, _ in engine.each(range(40), ask, "ask")}
     assert not actors & set(engine.map(pool, process, "where"))
-    assert eventually(lambda: not any(map(stands, actors)))
+    assert gone(actors)
 
 
 def test_a_pass_that_lost_its_actors_to_other_work_goes_on(engine, pool, ask):
@@ -80,8 +77,7 @@ def test_what_kills_each_that_is_at_it_ends_the_pass_and_no_other(engine, ask):
 def test_what_was_left_is_not_waited_for(engine, ask, tmp_path):
     pids = engine.each(range(4), partial(rests, ask, tmp_path), "rest")
     first = next(pids)
-    assert eventually(lambda: [*tmp_path.iterdir()])  # one rests, or both
+    eventually(lambda: [*tmp_path.iterdir()], "one that rests", every=0.05)  # or both do
     pids.close()
-    resting = [int(mark.name) for mark in tmp_path.iterdir()]
-    assert eventually(lambda: not any(map(stands, [first, *resting])))
+    assert gone([first, *(int(mark.name) for mark in tmp_path.iterdir())])
     assert len(list(engine.each(range(4), ask, "ask"))) == 4
